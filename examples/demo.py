@@ -1,0 +1,79 @@
+"""The first two minutes: train on the embedded digits, then ask the same run for everything. `make demo` runs this.
+
+Nothing here is special: each line after a `$` is a command that you can type. A second demo gets a folder of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import chain, count
+from pathlib import Path
+
+from PIL import Image
+
+MORPHOGEN = Path(sys.executable).with_name("morphogen")
+RAMP = " .:-=+*#%@"
+
+
+def morphogen(arguments: str) -> None:
+    """Show a command and run it; a failure ends the demo with its exit code."""
+    print(f"\n$ morphogen {arguments}", flush=True)
+    done = subprocess.run([MORPHOGEN, *shlex.split(arguments)])
+    if done.returncode:
+        raise SystemExit(done.returncode)
+
+
+def fresh() -> Path:
+    """runs/demo, or runs/demo-2, -3 ... where that is taken."""
+    names = chain(["demo"], (f"demo-{number}" for number in count(2)))
+    return next(path for name in names if not (path := Path("runs") / name).exists())
+
+
+def drawn(path: Path, width: int) -> Iterator[str]:
+    """A picture as lines of text: two pixels a character where the terminal can, letters where it cannot."""
+    picture = Image.open(path).convert("L")
+    height = 2 * round(width * picture.height / picture.width / 2)
+    grey = list(picture.resize((width, height), Image.Resampling.BOX).tobytes())
+    rows = [grey[start : start + width] for start in range(0, len(grey), width)]
+    if not sys.stdout.isatty() or "utf" not in (sys.stdout.encoding or "").lower() or "NO_COLOR" in os.environ:
+        yield from ("".join(RAMP[value * len(RAMP) // 256] for value in row) for row in rows[::2])
+        return
+    for upper, lower in zip(rows[::2], rows[1::2], strict=True):
+        cells = (f"\x1b[38;2;{a};{a};{a};48;2;{b};{b};{b}m▀" for a, b in zip(upper, lower, strict=True))
+        yield "".join(cells) + "\x1b[0m"
+
+
+def main() -> None:
+    """Train, look, ask, and say where everything is."""
+    began = time.perf_counter()
+    run = fresh()
+    morphogen(f"train vae digits train.minutes=0.5 --run {run}")
+    morphogen(f"sample {run} -n 24 -o {run}/samples.png")
+    print("\n".join(drawn(run / "samples.png", width=96)), flush=True)
+    morphogen(f"reconstruct {run} -n 8 -o {run}/reconstructions.png")
+    morphogen(f"interpolate {run} -o {run}/interpolation.gif")
+    morphogen(f"encode {run} -o {run}/codes.npz")
+    morphogen(f"score {run}")
+    print(f"""
+Done in {time.perf_counter() - began:.0f} s. All of it is in {run}:
+  samples.png            digits that nobody wrote
+  reconstructions.png    test digits above, what the model makes of them below
+  interpolation.gif      one digit turning into another
+  codes.npz              every test digit as a short row of numbers
+  recipe.toml log.jsonl weights.safetensors curves.png report.md
+
+Next, with {MORPHOGEN.parent.name}/morphogen (after `source {MORPHOGEN.parent.parent.name}/bin/activate`: morphogen):
+  morphogen show {run}                       what was trained, and how it went
+  morphogen train conv-vae ./my-pictures     any folder of pictures, of any size
+  morphogen train vae mnist model.latent=8   change any leaf of a recipe
+  morphogen recipes                          what there is to train; also: data, tasks
+The guide begins at docs/guide/index.md.""")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Morphogen: models with hidden variables. One latent model, every task.
+
+>>> import morphogen as mg
+>>> run = mg.train("vae", "digits", steps=2000)  # doctest: +SKIP
+>>> run.sample(16)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from morphogen.opened import OpenRun
+
+__all__ = ["OpenRun", "__version__", "open", "train"]
+__version__ = "0.1.0"
+
+
+def open(path: str | Path) -> OpenRun:  # the word that a reader expects of mg.open; inside this file, use Path.open
+    """A trained run, whose methods are the tasks: `mg.open("runs/mnist-vae").sample(16)`."""
+    from morphogen.opened import OpenRun
+
+    return OpenRun(path)
+
+
+def train(
+    recipe: str | Path | dict[str, Any], data: Any = None, leaves: dict[str, Any] | None = None, /, **more: Any
+) -> OpenRun:
+    """Train a recipe on data and open the run.
+
+    `steps=5000` is train.steps=5000, `model__latent=64` is model.latent=64, `{"model.latent": 64}` the same; `seed`,
+    `device` and `precision` are themselves, `run="folder"` says where to, `quiet=True` shows no progress.
+    """
+    from morphogen.api import train_and_open
+
+    return train_and_open(recipe, data, dict(leaves or {}), more)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "OpenRun":
+        from morphogen.opened import OpenRun
+
+        return OpenRun
+    raise AttributeError(f"morphogen has no {name!r}")

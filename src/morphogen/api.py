@@ -1,0 +1,39 @@
+"""What `mg.train` does: words of Python to leaves of a recipe, then the train task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from morphogen.errors import UserError
+from morphogen.opened import OpenRun
+from morphogen.recipe import TOP, to_toml
+from morphogen.tasks.train import train
+
+__all__ = ["leaf_words", "train_and_open"]
+
+
+def train_and_open(recipe: Any, data: Any, leaves: Mapping[str, Any], more: dict[str, Any]) -> OpenRun:
+    """Train and open; what is neither `run` nor `quiet` is a leaf."""
+    run, quiet = more.pop("run", None), bool(more.pop("quiet", False))
+    words = leaf_words(dict(leaves) | more)
+    facts = train(recipe, data, words, run=None if run is None else Path(run), quiet=quiet)
+    return OpenRun(facts["run"])
+
+
+def leaf_words(leaves: Mapping[str, Any]) -> list[str]:
+    """Leaves as a command line has them.
+
+    >>> leaf_words({"steps": 5000, "model__latent": 64, "model.net.use": "conv", "seed": 1})
+    ['train.steps=5000', 'model.latent=64', 'model.net.use="conv"', 'seed=1']
+    """
+    words = []
+    for name, value in leaves.items():
+        path = name.replace("__", ".")
+        if "." not in path and path not in TOP:
+            path = f"train.{path}"
+        if value is None:
+            raise UserError(f"{path} = None: leave it out to have the recipe's own value")
+        words.append(f"{path}={to_toml({'x': value}).removeprefix('x = ')}")
+    return words

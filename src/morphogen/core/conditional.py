@@ -1,0 +1,55 @@
+"""p(of | given): a network whose last word is a distribution. Prior, posterior and likelihood are this one type."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from morphogen.core.build import Part
+from morphogen.core.distribution import Distribution
+from morphogen.core.space import Space, Vector
+
+__all__ = ["Conditional", "Family"]
+
+
+class Family(nn.Module):
+    """Tensor -> Distribution over `space`; `out` is what a network must say for it, in float32."""
+
+    def __init__(self, space: Space, numbers: int) -> None:
+        super().__init__()
+        self.space, self.numbers = space, numbers
+        self.out = space.times(numbers)
+        self.event = len(space.shape)
+
+    @property
+    def mass(self) -> bool:
+        """Whether it gives probabilities to the data's own levels, so that bits mean something; a density does not."""
+        return False
+
+    def split(self, said: Tensor) -> tuple[Tensor, ...]:
+        """The numbers of every element apart: each of shape (*batch, *space.shape)."""
+        batch = said.shape[: said.dim() - len(self.out.shape)]
+        return said.reshape(*batch, self.numbers, *self.space.shape).unbind(len(batch))
+
+    def forward(self, said: Tensor) -> Distribution:
+        raise NotImplementedError
+
+
+class Conditional(nn.Module):
+    """p(of | given, condition), for any leading dimensions of `given`."""
+
+    def __init__(self, net: Part, family: Part, given: Space, of: Space, condition: Vector | None = None) -> None:
+        super().__init__()
+        self.given, self.of, self.condition = given, of, condition
+        self.family: Family = family(of)
+        self.net: nn.Module = net(given, self.family.out, condition)
+
+    def forward(self, given: Tensor, condition: Tensor | None = None) -> Distribution:
+        lead = given.shape[: given.dim() - len(self.given.shape)]
+        if len(lead) != 1:
+            given = given.reshape(-1, *self.given.shape)
+        if condition is not None and len(condition) != len(given):  # samples go in front of the batch
+            condition = condition.repeat(len(given) // len(condition), 1)
+        said = self.net(given, condition)
+        if len(lead) != 1:
+            said = said.unflatten(0, lead) if lead else said.squeeze(0)
+        return self.family(said if said.dtype.itemsize > 4 else said.float())

@@ -1,0 +1,186 @@
+"""What one example is: its shape, its range, its levels.
+
+Data is *stored* compactly (uint8 pixels, int tokens, float columns) and *read* as the tensor that a model sees. Only
+this file, `nets/`, `data/` and `files.py` know what a picture is; everything else asks the Space.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor
+
+from morphogen.errors import UserError, did_you_mean
+
+__all__ = ["Image", "Sound", "Space", "Tokens", "Vector", "space_from_facts"]
+
+
+class Space:
+    """One example as a tensor of `shape`; `levels` is the number of values an element can take, 0 for real numbers."""
+
+    kind: ClassVar[str]
+    levels: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        raise TypeError("Space is abstract: use Image, Tokens, Sound or Vector")
+
+    @property
+    def size(self) -> int:
+        """Elements in one example: the `dimensions` of bits per dimension."""
+        return math.prod(self.shape)
+
+    @property
+    def sites(self) -> tuple[int, ...]:
+        """Where the elements stand: pixels, moments, columns. An example views as (depth, *sites)."""
+        return self.shape
+
+    @property
+    def depth(self) -> int:
+        """Elements at each site: colours of a pixel, channels of a sound."""
+        return self.size // math.prod(self.sites)
+
+    def features(self, count: int) -> Space:
+        """The space of `count` real numbers at every site: a tensor of it views as (count, *self.sites)."""
+        raise TypeError(f"a {self.kind} cannot be widened")
+
+    def times(self, count: int) -> Space:
+        """The space of `count` real numbers for every element: a tensor of it views as (count, *self.shape)."""
+        return self.features(count * self.depth)
+
+    def read(self, stored: Tensor) -> Tensor:
+        """Stored values, as they lie in memory or in a file, to what a model sees."""
+        return stored.to(torch.float32)
+
+    def write(self, x: Tensor) -> Tensor:
+        """What a model says, to values as they are stored: the inverse of `read` on the data's own values."""
+        return x
+
+    def facts(self) -> dict[str, Any]:
+        """A plain dictionary from which `space_from_facts` makes this space again."""
+        return {"kind": self.kind} | asdict(cast("Any", self))
+
+
+@dataclass(frozen=True)
+class Image(Space):
+    """A picture. Stored (height, width, channels), read (channels, height, width) in [0, 1], laid out channels-last."""
+
+    kind: ClassVar[str] = "image"
+    height: int
+    width: int
+    channels: int = 1
+    levels: int = 256
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.channels, self.height, self.width)
+
+    @property
+    def sites(self) -> tuple[int, ...]:
+        return (self.height, self.width)
+
+    def features(self, count: int) -> Image:
+        return Image(self.height, self.width, count, levels=0)
+
+    def read(self, stored: Tensor) -> Tensor:
+        top = max(self.levels - 1, 1)
+        return stored.movedim(-1, -3).to(torch.float32).mul_(1.0 / top)
+
+    def write(self, x: Tensor) -> Tensor:
+        top = max(self.levels - 1, 1)
+        kind = torch.uint8 if top < 256 else torch.uint16
+        return (x.movedim(-3, -1).float() * top).round_().clamp_(0, top).to(kind)
+
+
+@dataclass(frozen=True)
+class Tokens(Space):
+    """A sequence of symbols 0 .. levels-1; `alphabet`, if any, is what each symbol looks like."""
+
+    kind: ClassVar[str] = "tokens"
+    length: int
+    levels: int
+    alphabet: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.length,)
+
+    def features(self, count: int) -> Sound:
+        return Sound(self.length, channels=count)
+
+    def read(self, stored: Tensor) -> Tensor:
+        return stored.to(torch.int64)
+
+    def write(self, x: Tensor) -> Tensor:
+        return x.to(torch.int64)
+
+
+@dataclass(frozen=True)
+class Sound(Space):
+    """A waveform or any series of real numbers, (channels, length), in [-1, 1]; `rate` in hertz, 0 if it is none."""
+
+    kind: ClassVar[str] = "sound"
+    length: int
+    channels: int = 1
+    rate: int = 0
+    levels: int = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.channels, self.length)
+
+    @property
+    def sites(self) -> tuple[int, ...]:
+        return (self.length,)
+
+    def features(self, count: int) -> Sound:
+        return Sound(self.length, count, self.rate)
+
+
+@dataclass(frozen=True)
+class Vector(Space):
+    """A row of a table, or a latent code. `centre` and `scale`, where given, standardise the stored columns."""
+
+    kind: ClassVar[str] = "vector"
+    length: int
+    columns: tuple[str, ...] = ()
+    centre: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+    levels: int = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.length,)
+
+    def features(self, count: int) -> Vector:
+        return Vector(self.length * count)
+
+    def read(self, stored: Tensor) -> Tensor:
+        x = stored.to(torch.float32)
+        return (x - x.new_tensor(self.centre)) / x.new_tensor(self.scale) if self.centre else x
+
+    def write(self, x: Tensor) -> Tensor:
+        x = x.float()
+        return x * x.new_tensor(self.scale) + x.new_tensor(self.centre) if self.centre else x
+
+
+_KINDS: dict[str, type[Space]] = {space.kind: space for space in (Image, Tokens, Sound, Vector)}
+
+
+def space_from_facts(facts: dict[str, Any]) -> Space:
+    """The space that `Space.facts` described.
+
+    >>> space_from_facts(Image(28, 28).facts())
+    Image(height=28, width=28, channels=1, levels=256)
+    """
+    facts = dict(facts)
+    kind = facts.pop("kind", None)
+    if kind not in _KINDS:
+        raise UserError(f"unknown kind of space {kind!r}; {did_you_mean(str(kind), _KINDS)}")
+    try:
+        return _KINDS[kind](**{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()})
+    except TypeError as error:
+        raise UserError(f"a space of kind {kind!r} cannot be made from {sorted(facts)}: {error}") from None

@@ -1,0 +1,152 @@
+"""Arrays in .npy and .npz files, known by looking: pictures, tables of real numbers, sequences of symbols.
+
+A .npy file larger than `memory` gigabytes stays where it is: it is looked through once, in blocks, and streamed.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from morphogen.core.build import register
+from morphogen.core.space import Space, Vector
+from morphogen.data.dataset import Dataset, Split, Store
+from morphogen.data.shapes import Look, look
+from morphogen.data.split import by_hash
+from morphogen.data.stamp import digest, fingerprint
+from morphogen.data.stores import FileStore, Mapped, MemoryStore, Rows, npy_header, subset
+from morphogen.data.survey import Survey, moments, survey, survey_of_file
+from morphogen.errors import UserError
+
+__all__ = ["array"]
+
+Values = NDArray[Any]
+X_NAMES = ("x", "images", "data", "arr_0")
+Y_NAMES = ("y", "labels", "targets")
+
+
+@register("data")
+def array(*, path: str, valid: float = 0.1, test: float = 0.1, memory: float = 2.0) -> Dataset:
+    """A .npy or .npz file of your own: pictures (N,H,W[,C]), a table (N,D) of floats, or symbols (N,L) of integers."""
+    file = Path(path)
+    if not file.is_file():
+        raise UserError(f"{file} is not a file; give the path of a .npy or .npz file")
+    if file.suffix.lower() == ".npz":
+        x, y, x_test, y_test = _npz(file, memory)
+        return _assemble(file, _stored(x, file), y, valid, test, (x_test, y_test))
+    shape, dtype, _ = npy_header(file)
+    if int(np.prod(shape, dtype=np.float64)) * dtype.itemsize > memory * 1e9:
+        return _assemble(file, FileStore(file), None, valid, test, (None, None))
+    return _assemble(file, _stored(_load(file), file), None, valid, test, (None, None))
+
+
+def _load(path: Path) -> Values:
+    try:
+        values: Values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path} cannot be read: {error}; write it again with numpy.save") from None
+    return values
+
+
+def _npz(path: Path, memory: float) -> tuple[Values, Values | None, Values | None, Values | None]:
+    """What an .npz file holds under the names that people use; all of it is unpacked into memory."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > memory * 1e9:
+            raise UserError(
+                f"{path} unpacks to {size / 1e9:.1f} GB; save x as .npy, which is streamed, or raise memory"
+            )
+        with np.load(path, allow_pickle=False) as held:
+            arrays = {name: held[name] for name in held.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError, NotImplementedError) as error:
+        raise UserError(f"{path} cannot be read: {error}; write it again with numpy.savez(path, x=x, y=y)") from None
+    if "x_train" in arrays:
+        return arrays["x_train"], arrays.get("y_train"), arrays.get("x_test"), arrays.get("y_test")
+    name = next((n for n in X_NAMES if n in arrays), None)
+    if name is None:
+        raise UserError(f"{path} holds {', '.join(sorted(arrays)) or 'nothing'}; the examples must be named x")
+    return arrays[name], next((arrays[n] for n in Y_NAMES if n in arrays), None), None, None
+
+
+def _stored(values: Values, path: Path) -> MemoryStore:
+    if values.dtype.hasobject or values.dtype.kind not in "buif":
+        raise UserError(f"{path} holds {values.dtype}; save numbers (uint8, int or float) instead")
+    if values.ndim == 0:
+        raise UserError(f"{path} holds a single value; the first axis must count the examples")
+    native = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("="), copy=False))
+    return MemoryStore(torch.from_numpy(native))
+
+
+def _assemble(
+    path: Path, raw: Store, y: Values | None, valid: float, test: float, rest: tuple[Values | None, Values | None]
+) -> Dataset:
+    if not len(raw):
+        raise UserError(f"{path} holds no examples")
+    seen = survey_of_file(raw) if isinstance(raw, FileStore) else survey(raw, str(path))
+    shape = tuple(raw.gather(torch.zeros(1, dtype=torch.int64)).shape[1:])
+    labels, classes = _labels(y, len(raw), path)
+    splits, how = by_hash(seen.hashes, valid, 0.0 if rest[0] is not None else test)
+    found = look(shape, seen, str(path))
+    space = _space(found, raw, splits["train"], seen)
+    parts = {
+        name: Split(_mapped(subset(raw, rows), found.arrange), None if labels is None else labels[rows])
+        for name, rows in splits.items()
+    }
+    stamps = [seen.digest, digest(labels)]
+    if rest[0] is not None:
+        parts["test"], stamp = _given(path, rest, found, classes, shape)
+        stamps, how = stamps + stamp, f"{how.replace(', test 0', '')}; test as given"
+    options = {"valid": valid, "test": test}
+    protocol = "; ".join(filter(None, (found.note, how)))
+    stamp_all = fingerprint(space, stamps, options)
+    return Dataset(path.stem, space, parts, stamp_all, classes=classes, protocol=protocol)
+
+
+def _given(
+    path: Path, rest: tuple[Values | None, Values | None], found: Look, classes: tuple[str, ...], shape: tuple[int, ...]
+) -> tuple[Split, list[str]]:
+    """The test split that came with the file, read as the training examples are."""
+    assert rest[0] is not None
+    store = _stored(rest[0], path)
+    seen = survey(store, f"{path} (x_test)")
+    if tuple(store.values.shape[1:]) != shape or look(shape, seen, str(path)).space.kind != found.space.kind:
+        raise UserError(f"{path}: x_test {tuple(store.values.shape)} does not fit x_train {shape}; save them alike")
+    if seen.high > found.high or seen.low < found.low:
+        raise UserError(f"{path}: x_test spans {seen.low:g} to {seen.high:g}, more than x_train; save them alike")
+    labels, theirs = _labels(rest[1], len(store), path)
+    if theirs and theirs != classes and not set(theirs) <= set(classes):
+        raise UserError(f"{path}: y_test has classes that y_train has not: {sorted(set(theirs) - set(classes))}")
+    if labels is not None and theirs != classes:
+        labels = torch.tensor([classes.index(word) for word in theirs], dtype=torch.int64)[labels]
+    return Split(_mapped(store, found.arrange), labels), [seen.digest, digest(labels)]
+
+
+def _labels(y: Values | None, count: int, path: Path) -> tuple[Tensor | None, tuple[str, ...]]:
+    """Class numbers 0 .. n-1 and what each stands for."""
+    if y is None:
+        return None, ()
+    if y.shape[:1] != (count,) or y.size != count or y.dtype.kind not in "buiUS":
+        raise UserError(f"{path}: labels are {y.dtype} {y.shape}; one whole number or word for each example is wanted")
+    words, numbers = np.unique(y.reshape(count), return_inverse=True)
+    names = tuple(w.decode("utf-8", "replace") if isinstance(w, bytes) else str(w) for w in words.tolist())
+    return torch.from_numpy(numbers.astype(np.int64)), names
+
+
+def _space(found: Look, raw: Store, train: Tensor, seen: Survey) -> Space:
+    """The space, with a table's columns standardised by what the training rows say."""
+    if not isinstance(found.space, Vector):
+        return found.space
+    centre, scale = moments(Rows(raw, train))
+    return Vector(found.space.length, found.space.columns, centre, scale)
+
+
+def _mapped(store: Store, arrange: Callable[[Tensor], Tensor]) -> Store:
+    return MemoryStore(arrange(store.values)) if isinstance(store, MemoryStore) else Mapped(store, arrange)

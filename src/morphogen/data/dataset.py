@@ -1,0 +1,71 @@
+"""What a data set is once it has been found: examples at rest, in parts, with a fingerprint.
+
+A `Store` holds examples as they are stored (uint8 pixels, int tokens, float columns) and gathers rows of them; a
+`Dataset` is three stores under one space. How a batch becomes what a model sees is said once, in `batches.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from morphogen.core.batch import Batch
+from morphogen.core.space import Space
+
+__all__ = ["Batch", "Dataset", "Split", "Store"]
+
+
+class Store(Protocol):
+    """Examples at rest: in memory, on the device, or in a file that is larger than memory."""
+
+    def __len__(self) -> int: ...
+    def gather(self, rows: Tensor) -> Tensor:
+        """The stored examples of these rows (int64, on the CPU), in this order."""
+        ...
+
+    def to(self, device: torch.device) -> Store:
+        """The same store, nearer to `device` where that is possible."""
+        ...
+
+
+@dataclass
+class Split:
+    """Examples that belong together (train, valid or test) and, where there are any, their labels."""
+
+    x: Store
+    y: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass
+class Dataset:
+    """Data that was found, looked at and split. `view` makes of a read batch what the model sees (binarisation)."""
+
+    name: str
+    space: Space
+    splits: dict[str, Split]
+    fingerprint: str
+    classes: tuple[str, ...] = ()
+    licence: str = ""
+    view: Callable[[Tensor], Tensor] | None = None
+    protocol: str = ""
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def facts(self) -> dict[str, Any]:
+        """What a run keeps of its data, so that it can be used where the data is not."""
+        return {
+            "name": self.name,
+            "space": self.space.facts(),
+            "classes": list(self.classes),
+            "fingerprint": self.fingerprint,
+            "protocol": self.protocol,
+            "licence": self.licence,
+            "sizes": {name: len(split) for name, split in self.splits.items()},
+            "skipped": len(self.skipped),
+        }

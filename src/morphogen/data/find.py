@@ -1,0 +1,112 @@
+"""One door to all data: a name on the shelf, or a path that says what it is when it is looked at."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import PositiveInt
+
+from morphogen.core.build import Part, check, describe, names, part
+from morphogen.core.noise import Noise
+from morphogen.data.binary import Binary, binarise
+from morphogen.data.dataset import Dataset, Split
+from morphogen.data.stamp import restamp
+from morphogen.data.stores import subset
+from morphogen.errors import UserError, did_you_mean
+
+__all__ = ["open_data", "resolve"]
+
+ARRAYS = (".npy", ".npz")
+
+
+def common(*, limit: PositiveInt | None = None, binary: Binary | None = None, strict: bool = False) -> None:
+    """What can be asked of every set: so many training examples, two levels, no bad file forgiven."""
+
+
+def open_data(spec: str | Path | Mapping[str, Any], **options: Any) -> Dataset:
+    """The data set of this name, at this path, or of this recipe.
+
+    >>> open_data("digits", limit=100).facts()["sizes"]["train"]
+    100
+    """
+    chosen, asked = _read(spec, options)
+    data: Dataset = chosen()
+    if asked["limit"]:
+        data = limited(data, asked["limit"])
+    return binarise(data, asked["binary"]) if asked["binary"] else data
+
+
+def resolve(spec: str | Path | Mapping[str, Any], **options: Any) -> dict[str, Any]:
+    """The recipe of the data, every default filled in and every path made absolute.
+
+    >>> resolve("mnist", limit=5000)
+    {'use': 'mnist', 'valid': 10000, 'limit': 5000}
+    """
+    chosen, asked = _read(spec, options)
+    return chosen.spec | {key: value for key, value in asked.items() if value}
+
+
+def _read(spec: str | Path | Mapping[str, Any], options: Mapping[str, Any]) -> tuple[Part, dict[str, Any]]:
+    recipe = (dict(spec) if isinstance(spec, Mapping) else _look(str(spec))) | {
+        key: value for key, value in options.items() if value is not None
+    }
+    known = set(inspect.signature(common).parameters)
+    asked = {key: recipe.pop(key) for key in sorted(known & set(recipe))}
+    name = str(recipe.get("use", "data"))
+    checked = check(common, asked, name)
+    if isinstance(recipe.get("path"), (str, Path)):
+        recipe["path"] = str(_absolute(str(recipe["path"])))
+    if name in names("data"):
+        takes = {argument.name for argument in describe("data", name)[1]}
+        for word in set(recipe) - {"use"} - takes:
+            raise UserError(f"{name} takes no {word!r}; {did_you_mean(word, takes | known)}")
+        if "strict" in takes:
+            recipe["strict"] = checked.pop("strict")
+    return part("data", recipe), checked
+
+
+def _absolute(path: str) -> Path:
+    try:
+        return Path(path).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"{path!r} is not a path: {error}") from None
+
+
+def _look(word: str) -> dict[str, Any]:
+    """A recipe from a name or a path."""
+    if word in names("data"):
+        return {"use": word}
+    path = _absolute(word)
+    if path.is_dir():
+        return {"use": "folder", "path": str(path)}
+    if path.suffix.lower() in ARRAYS and path.is_file():
+        return {"use": "array", "path": str(path)}
+    if path.exists():
+        raise UserError(f"{word} is neither a folder of pictures nor one of {', '.join(ARRAYS)}")
+    raise UserError(f"there is no data set and no file {word!r}; {did_you_mean(word, names('data'))}")
+
+
+def limited(data: Dataset, limit: int) -> Dataset:
+    """At most `limit` training and as many validation examples, drawn once and kept in order; test stays whole."""
+    splits = dict(data.splits)
+    for name in ("train", "valid"):
+        if name in splits and len(splits[name]) > limit:
+            splits[name] = _some(splits[name], limit, name)
+    word = f"limited to {limit:,} for training and validation"
+    return replace(
+        data,
+        splits=splits,
+        fingerprint=restamp(data.fingerprint, limit=limit),
+        protocol=f"{data.protocol}; {word}" if data.protocol else word,
+    )
+
+
+def _some(split: Split, limit: int, name: str) -> Split:
+    draw = Noise(0, f"limit/{name}").generator(torch.device("cpu"))
+    rows = torch.randperm(len(split), generator=draw)[:limit].sort().values
+    return Split(subset(split.x, rows), None if split.y is None else split.y[rows])

@@ -1,0 +1,165 @@
+"""The examples that a task works on: a part of a named set, a person's own files, or an array at hand."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from morphogen import files
+from morphogen.core.batch import Batch
+from morphogen.core.build import names as on_shelf
+from morphogen.core.space import Space
+from morphogen.data.batches import Batches
+from morphogen.data.dataset import Dataset, Split
+from morphogen.data.find import open_data
+from morphogen.data.stamp import digest
+from morphogen.data.stores import MemoryStore, subset
+from morphogen.errors import UserError, did_you_mean
+from morphogen.run import Run
+
+__all__ = ["ROWS", "Data", "find_examples"]
+
+ROWS = 500  # examples that go through a model at once
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Data:
+    """Examples of one kind in order, read in batches; `names` where each comes from a file of its own."""
+
+    data: Dataset
+    split: str
+    names: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.data.splits[self.split])
+
+    def batches(self, size: int = ROWS, device: torch.device = CPU) -> Iterator[Batch]:
+        """All of them, at most `size` at a time."""
+        return Batches(self.data, self.split, size, device=device, shuffle=False).sweep(size)
+
+    def first(self, count: int, device: torch.device = CPU) -> Batch:
+        """The first few as one batch; fewer where there are fewer."""
+        few = self.limited(count)
+        return next(few.batches(len(few), device))
+
+    def limited(self, count: int | None) -> Data:
+        """The first `count` of them."""
+        if count is None or count >= len(self):
+            return self
+        part, rows = self.data.splits[self.split], torch.arange(count)
+        few = Split(subset(part.x, rows), None if part.y is None else part.y[:count])
+        return Data(replace(self.data, splits={self.split: few}), self.split, self.names and self.names[:count])
+
+    def facts(self) -> dict[str, Any]:
+        """Which examples these are, for the protocol of a score."""
+        said = {"data": self.data.name, "split": self.split, "n": len(self), "fingerprint": self.data.fingerprint[:16]}
+        return said | ({"made": self.data.protocol} if self.data.protocol else {})
+
+
+def find_examples(run: Run, said: Any, *, split: str | None, label: int | None, fit: bool, binary: Any = None) -> Data:
+    """What was meant by a name, paths, an array or nothing (the run's own data), as the run's model takes it."""
+    if isinstance(said, Data):
+        return said
+    if said is None or (isinstance(said, (list, tuple)) and not said):
+        return _part(_own(run, binary), split)
+    words = [said] if isinstance(said, (str, Path)) else said
+    names: list[str] | None = None
+    if isinstance(words, (list, tuple)) and all(isinstance(word, (str, Path)) for word in words):
+        if len(words) == 1 and (str(words[0]) in on_shelf("data") or str(words[0]) == _own_name(run)):
+            return _part(_named(run, str(words[0]), binary), split)
+        stored, names = _files(run, words, fit)
+    else:
+        stored = _stored(said, run.space)
+    if binary is not None:
+        raise UserError("binary is for sets known by name; files and arrays are taken as they are")
+    return _given(run, stored, names, label)
+
+
+def _own_name(run: Run) -> str:
+    data: Mapping[str, Any] = run.recipe["data"]
+    return str(data.get("path", data["use"]))
+
+
+def _own(run: Run, binary: str | None) -> Dataset:
+    """The data that the run was trained on; said aloud where it is not what it was."""
+    if binary is not None:
+        return _named(run, _own_name(run), binary)
+    data = open_data(run.recipe["data"])
+    if data.fingerprint != run.facts["fingerprint"]:
+        raise UserError(
+            f"the data of {run.path} has changed since it was trained (fingerprint {data.fingerprint[:12]}, was "
+            f"{run.facts['fingerprint'][:12]}); name the data that you mean"
+        )
+    return data
+
+
+def _named(run: Run, name: str, binary: str | None) -> Dataset:
+    """A set by name, prepared as the run's own data was: binarised, say."""
+    own: Mapping[str, Any] = run.recipe["data"]
+    asked = dict(own) if name == _own_name(run) else {"use": name}
+    how = binary or own.get("binary")
+    return _as_of(open_data(asked | ({"binary": how} if how else {})), run.space, run.path)
+
+
+def _as_of(data: Dataset, space: Space, where: Path) -> Dataset:
+    """The data as values of the model's space: the same kind, shape and levels, columns standardised as in training."""
+    mine, theirs = (f"{s.kind} {tuple(s.shape)}, {s.levels} levels" for s in (space, data.space))
+    if mine != theirs:
+        raise UserError(f"{data.name} holds {theirs}, the model of {where} takes {mine}; name data of that kind")
+    return replace(data, space=space)
+
+
+def _part(data: Dataset, split: str | None) -> Data:
+    there = [name for name in ("test", "valid", "train") if name in data.splits and len(data.splits[name])]
+    if split is not None and split not in there:
+        raise UserError(f"{data.name} has no split {split!r}; {did_you_mean(split, there)}")
+    if not there:
+        raise UserError(f"{data.name} holds no examples")
+    return Data(data, split or there[0])
+
+
+def _files(run: Run, words: Sequence[str | Path], fit: bool) -> tuple[Tensor, list[str]]:
+    for word in words:
+        if not _exists(Path(word)):
+            known = [*on_shelf("data"), _own_name(run)]
+            raise UserError(f"there is no file and no data set {str(word)!r}; {did_you_mean(str(word), known)}")
+    return files.load_examples([Path(word) for word in words], run.space, fit=fit)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, not a name, a loop of links
+        return False
+
+
+def _stored(said: Any, space: Space) -> Tensor:
+    """An array as stored values. Floats in the model's own layout, where data has levels, are what a model sees."""
+    x = said.x if hasattr(said, "x") and isinstance(said.x, Tensor) else said
+    try:
+        x = torch.as_tensor(x).detach().cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"neither a name, nor paths, nor an array of examples: {error}") from None
+    like = space.write(torch.zeros(1, *space.shape))
+    if space.levels and x.is_floating_point() and x.shape[1:] == space.shape:
+        x = space.write(x)
+    if x.shape[1:] != like.shape[1:] or not len(x):
+        wanted = " or ".join(dict.fromkeys(str(("n", *s)) for s in (tuple(like.shape[1:]), tuple(space.shape))))
+        raise UserError(f"an array of {tuple(x.shape)} does not fit the model; its examples are {wanted}")
+    if x.is_floating_point() and not bool(x.isfinite().all()):
+        raise UserError("the array holds values that are not finite; mend or drop those rows")
+    return x.to(like.dtype)
+
+
+def _given(run: Run, stored: Tensor, names: list[str] | None, label: int | None) -> Data:
+    """Examples at hand as a set with one split."""
+    y = None if label is None else torch.full((len(stored),), label)
+    stamp = hashlib.sha256(digest(stored).encode()).hexdigest()
+    return Data(Dataset("given", run.space, {"given": Split(MemoryStore(stored), y)}, stamp), "given", names)

@@ -1,0 +1,140 @@
+"""A mixture of discretised logistics for data of many ordered levels (Salimans, Karpathy, Chen and Kingma 2017,
+"PixelCNN++"): each level gets the probability of its bin, colours of one pixel share their mixture component, and each
+colour's mean moves with the colours before it. For any space: a site is a pixel, a moment of sound, a column."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from morphogen.core import noise
+from morphogen.core.build import register
+from morphogen.core.conditional import Family
+from morphogen.core.distribution import Distribution
+from morphogen.core.space import Space
+from morphogen.errors import UserError
+
+__all__ = ["Logistics", "logistics"]
+
+
+class Logistics(Distribution):
+    """log p(x) of levels scaled to [0, 1]; parameters are (*batch, mixture, depth, *sites), `shape` is a datum's."""
+
+    def __init__(
+        self,
+        logits: Tensor,
+        mean: Tensor,
+        log_scale: Tensor,
+        link: Tensor,
+        levels: int,
+        shape: tuple[int, ...],
+        sites: int,
+    ) -> None:
+        self.logits, self.mean, self.log_scale, self.link = logits, mean, log_scale, link
+        self.levels, self.shape, self.event, self.sites = levels, shape, len(shape), sites
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        x = 2 * self._split(x) - 1
+        mean = self._means(x)
+        half = 1 / (self.levels - 1)
+        inverse = torch.exp(-self.log_scale)
+        upper, lower = inverse * (x - mean + half), inverse * (x - mean - half)
+        # the bins at both ends reach to infinity; inside, log(sigmoid(u) - sigmoid(l)) written without cancellation:
+        # u - l = 2 half / s, and sigmoid(u) - sigmoid(l) = sigmoid(u) sigmoid(-l) (1 - exp(l - u))
+        inside = F.logsigmoid(upper) + F.logsigmoid(-lower) + torch.log(-torch.expm1(-2 * half * inverse))
+        log_p = torch.where(x < -1 + half, F.logsigmoid(upper), torch.where(x > 1 - half, F.logsigmoid(-lower), inside))
+        depth_axis = -self.sites - 1
+        each = torch.logsumexp(log_p.sum(depth_axis) + torch.log_softmax(self.logits, depth_axis), depth_axis)
+        return each.flatten(-self.sites).sum(-1)
+
+    def _split(self, x: Tensor) -> Tensor:
+        """A datum as (1, depth, *sites)."""
+        axis = self.mean.dim() - self.sites - 1
+        depth, sites = self.mean.shape[axis], self.mean.shape[axis + 1 :]
+        return x.reshape(*x.shape[: x.dim() - self.event], 1, depth, *sites)
+
+    def _means(self, x: Tensor) -> Tensor:
+        """Means given the colours before: m_j + sum_{i<j} link_ji x_i."""
+        axis = -self.sites - 1
+        depth = self.mean.shape[axis]
+        if depth == 1:
+            return self.mean
+        means = [self.mean.select(axis, 0)]
+        row = 0
+        for j in range(1, depth):
+            mean = self.mean.select(axis, j)
+            for i in range(j):
+                mean = mean + self.link.select(axis, row) * x.select(axis, i)
+                row += 1
+            means.append(mean)
+        return torch.stack(torch.broadcast_tensors(*means), axis)
+
+    def _draw(self, pick: Tensor, offset: Tensor) -> Tensor:
+        """Colours in turn, from the picked component; `offset` is standard logistic noise, or zero for the mean."""
+        axis = -self.sites - 1
+        mean, scale, link = (self._pick(t, pick) for t in (self.mean, torch.exp(self.log_scale), self.link))
+        top = self.levels - 1
+        levels: list[Tensor] = []  # of the colours before, 0 .. top: the next one's mean moves with what is in the data
+        row = 0
+        for j in range(mean.shape[axis]):
+            value = mean.select(axis, j) + scale.select(axis, j) * offset.select(axis, j)
+            for i in range(j):
+                value = value + link.select(axis, row) * (levels[i] * (2 / top) - 1)
+                row += 1
+            levels.append(((value.clamp(-1, 1) + 1) * 0.5 * top).round())
+        level = torch.stack(levels, axis) / top
+        return level.reshape(*level.shape[: level.dim() - self.sites - 1], *self.shape)
+
+    def _pick(self, numbers: Tensor, pick: Tensor) -> Tensor:
+        """Of (*batch, mixture, count, *sites) the picked component: (*batch, count, *sites)."""
+        lead, sites = pick.shape[: pick.dim() - self.sites], pick.shape[pick.dim() - self.sites :]
+        numbers = numbers.expand(*lead, *numbers.shape[-self.sites - 2 :])
+        index = pick.reshape(*lead, 1, 1, *sites).expand(*lead, 1, numbers.shape[-self.sites - 1], *sites)
+        return numbers.gather(-self.sites - 2, index).squeeze(-self.sites - 2)
+
+    def sample(self, shape: tuple[int, ...] = ()) -> Tensor:
+        axis = -self.sites - 1
+        size = (*shape, *self.logits.shape)
+        u = noise.uniform(size, event=self.sites + 1, like=self.logits).clamp(1e-7, 1 - 1e-7)
+        pick = (self.logits - torch.log(-torch.log(u))).argmax(axis)
+        size = (*shape, *self.mean.shape[: axis - 1], *self.mean.shape[axis:])
+        v = noise.uniform(size, event=self.sites + 1, like=self.mean).clamp(1e-5, 1 - 1e-5)
+        return self._draw(pick, torch.log(v) - torch.log1p(-v))
+
+    @property
+    def centre(self) -> Tensor:
+        """The mean of the likeliest component."""
+        axis = -self.sites - 1
+        size = (*self.mean.shape[: axis - 1], *self.mean.shape[axis:])
+        return self._draw(self.logits.argmax(axis), self.mean.new_zeros(()).expand(size))
+
+
+@register("families")
+class logistics(Family):
+    """A mixture of discretised logistics at every site: for pictures and sound of many levels."""
+
+    def __init__(self, space: Space, /, *, mixture: int = 5) -> None:
+        if space.levels < 3:
+            raise UserError(
+                f"logistics needs data of three or more ordered levels, this {space.kind} has {space.levels}; "
+                "use bernoulli for two levels, normal for real numbers"
+            )
+        super().__init__(space, numbers=1)
+        self.mixture, self.depth = mixture, space.depth
+        self.links = self.depth * (self.depth - 1) // 2
+        self.out = space.features(mixture * (1 + 2 * self.depth + self.links))
+
+    @property
+    def mass(self) -> bool:
+        return True
+
+    def forward(self, said: Tensor) -> Logistics:
+        k, c, sites = self.mixture, self.depth, self.space.sites
+        said = said.reshape(*said.shape[: said.dim() - len(self.out.shape)], k, 1 + 2 * c + self.links, *sites)
+        axis = -len(sites) - 1
+        logits, mean, log_scale, link = said.split([1, c, c, self.links], axis)
+        return Logistics(
+            logits.squeeze(axis), mean, (log_scale - 1).clamp(-7.0, 5.0), torch.tanh(link), self.space.levels,
+            self.space.shape, len(sites),
+        )

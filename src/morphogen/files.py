@@ -1,0 +1,151 @@
+"""Values of a Space to files and back: the only place that knows formats.
+
+Every file that can carries its recipe, a note of how it was made: a text chunk of a PNG, the comment of a GIF, a chunk
+of a WAV, the first line of a .jsonl or .csv, a key of an .npz. Every write is atomic, and nothing is overwritten unasked.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from morphogen import formats
+from morphogen.core.space import Image, Sound, Space, Tokens, Vector
+from morphogen.errors import Failure, UserError
+from morphogen.sheet import contact_sheet
+from morphogen.terminal import show
+
+__all__ = [
+    "contact_sheet",
+    "default_suffix",
+    "load_examples",
+    "read_note",
+    "save",
+    "show",
+    "suffixes",
+    "write_atomically",
+]
+
+Note = Mapping[str, Any] | None
+Writer = Callable[[Tensor, Any, Note], bytes]
+
+ANY: dict[str, Writer] = {".npy": formats.npy, ".npz": formats.npz}
+WRITERS: dict[type[Space], dict[str, Writer]] = {
+    Image: {".png": formats.png, ".gif": formats.gif} | ANY,
+    Tokens: {".txt": formats.txt, ".jsonl": formats.jsonl} | ANY,
+    Vector: {".csv": formats.csv} | ANY,
+    Sound: {".wav": formats.wav} | ANY,
+}
+
+
+def suffixes(space: Space) -> list[str]:
+    """The endings that fit a space, the usual one first; pictures and sounds may also go to a folder, one file each."""
+    return list(next((writers for kind, writers in WRITERS.items() if isinstance(space, kind)), ANY))
+
+
+def default_suffix(space: Space) -> str:
+    """The ending that a person would expect."""
+    return suffixes(space)[0]
+
+
+def save(path: Path | str, values: Tensor, space: Space, note: Note = None, *, force: bool = False) -> list[Path]:
+    """Write what a model says (read values) as the path's ending says; without one, a file each in a folder."""
+    path = Path(path)
+    if values.shape[1:] != space.shape:
+        values = values.reshape(-1, *space.shape)
+    if not path.suffix:
+        return _folder(path, values, space, note, force)
+    known = next((writers for kind, writers in WRITERS.items() if isinstance(space, kind)), ANY)
+    ending = path.suffix.lower()
+    if ending not in known:
+        raise UserError(f"{path}: {space.kind} values are written as {', '.join(known)}, not {ending}")
+    _may_write(path, force)
+    write_atomically(path, known[ending](values, space, note))
+    return [path]
+
+
+def _folder(path: Path, values: Tensor, space: Space, note: Note, force: bool) -> list[Path]:
+    ending = default_suffix(space)
+    names = [path / f"{number:05d}{ending}" for number in range(len(values))]
+    for name in names:
+        _may_write(name, force)
+    one: Writer = formats.single_png if isinstance(space, Image) else WRITERS[type(space)][ending]
+    for number, name in enumerate(names):
+        write_atomically(name, one(values[number : number + 1], space, dict(note or {}, index=number)))
+    return names
+
+
+def _may_write(path: Path, force: bool) -> None:
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; name a file in it")
+    if path.exists() and not force:
+        raise UserError(f"{path} exists and is not overwritten; give another name, or force")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """All of it or none of it."""
+    partial = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".partial")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(partial, 0o666 & ~mask)
+        os.replace(partial, path)
+    except OSError as error:
+        raise Failure(f"{path} could not be written: {error.strerror}") from None
+    finally:
+        with suppress(OSError):
+            os.unlink(partial)
+
+
+def read_note(path: Path | str) -> dict[str, Any] | None:
+    """The recipe that a file carries, if it is one of ours."""
+    path = Path(path)
+    try:
+        return formats.note_of(path.suffix.lower(), path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def load_examples(
+    paths: Path | str | Sequence[Path | str], space: Space, *, fit: bool = False
+) -> tuple[Tensor, list[str]]:
+    """A user's files as stored values of a model's space, and a name for each; `fit` resizes pictures."""
+    listed = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    stored, names = [], []
+    for path in [found for word in listed for found in _files(Path(word), space)]:
+        ending = path.suffix.lower()
+        reader = formats.reader(ending, space)
+        if reader is None:
+            raise UserError(f"{path}: {space.kind} values are not read from {ending or 'a file without an ending'}")
+        rows = reader(path, space, fit)
+        stored.append(rows)
+        names += [str(path)] if len(rows) == 1 else [f"{path}[{i}]" for i in range(len(rows))]
+    if not stored:
+        raise UserError("no file to read; name at least one")
+    return torch.cat(stored), names
+
+
+def _files(path: Path, space: Space) -> list[Path]:
+    """The file, or those in the folder that the space can be read from, in order."""
+    if path.is_dir():
+        found = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+        found = [p for p in found if formats.reader(p.suffix.lower(), space) is not None]
+        if not found:
+            raise UserError(f"{path} holds no file of {space.kind} values")
+        return found
+    if not path.is_file():
+        raise UserError(f"there is no file {path}")
+    return [path]

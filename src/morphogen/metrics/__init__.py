@@ -1,0 +1,1 @@
+"""Shelf: what scores a model or its samples, each with its protocol."""

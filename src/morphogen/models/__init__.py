@@ -1,0 +1,1 @@
+"""Shelf: the few structures; variants of them are recipes."""

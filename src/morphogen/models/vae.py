@@ -1,0 +1,111 @@
+"""The variational autoencoder (Kingma and Welling 2014; Rezende, Mohamed and Wierstra 2014): prior x posterior x
+likelihood x terms. A plain autoencoder, the beta-VAE, IWAE, the label-conditional VAE and their kin are recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.nn import ModuleList
+from torch.nn import functional as F
+
+from morphogen.core.batch import Batch
+from morphogen.core.build import Family, Net, Prior, Term, part, register
+from morphogen.core.conditional import Conditional
+from morphogen.core.inference import Inference, Latent
+from morphogen.core.model import Model, Turn
+from morphogen.core.space import Space, Vector
+from morphogen.core.term import Term as Cost
+from morphogen.errors import UserError
+from morphogen.families import natural
+
+__all__ = ["vae"]
+
+
+@register("models")
+class vae(Model):
+    """A code with a prior, a posterior that infers it, a likelihood that decodes it, terms that say what is wanted."""
+
+
+    def __init__(
+        self,
+        space: Space,
+        labels: Vector | None = None,
+        /,
+        *,
+        latent: int = 32,
+        net: Net = "mlp",  # type: ignore[assignment]  (a default may be a name, as in a recipe)
+        decoder: Net | None = None,
+        posterior: Family = "normal",  # type: ignore[assignment]
+        likelihood: Family | None = None,
+        prior: Prior = "normal",  # type: ignore[assignment]
+        terms: list[Term] = ["distortion", "rate"],  # type: ignore[list-item]  # noqa: B006  (never written to)
+        samples: int = 1,
+        labelled: bool = False,
+    ) -> None:
+        super().__init__()
+        if labelled and labels is None:
+            raise UserError("a labelled model needs data with labels: class folders, or y beside x in an .npz")
+        if latent < 1 or samples < 1:
+            raise UserError(f"model.latent and model.samples must be at least 1, not {latent} and {samples}")
+        self.space, self.code, self.samples = space, Vector(latent), samples
+        self.labels = labels if labelled else None
+        likelihood = likelihood or part("families", natural(space))
+        self.posterior = Conditional(net, posterior, space, self.code, self.labels)
+        self.likelihood = Conditional(decoder or net, likelihood, self.code, space, self.labels)
+        self.prior = prior(self.code, space)
+        self.terms = cast("Sequence[Cost]", ModuleList(term(space) for term in terms))
+
+    def condition(self, y: Tensor | None) -> Tensor | None:
+        """Labels as the networks take them."""
+        if self.labels is None:
+            return None
+        if y is None:
+            raise UserError("this model is conditional: it needs a label for each example")
+        return F.one_hot(y, self.labels.length).float()
+
+    def infer(self, x: Tensor, y: Tensor | None = None, samples: int = 1) -> Inference:
+        """What the model says about x, with `samples` draws of its code."""
+        given = self.condition(y)
+        q = self.posterior(x, given)
+        z = q.sample((samples,))
+        return Inference(x, self.likelihood(z, given), [Latent(z, q, self.prior(self.posterior))], self)
+
+    def play(self, batch: Batch, step: int) -> Iterator[Turn]:
+        inference = self.infer(batch.x, batch.y, self.samples)
+        for term in self.terms:
+            yield from term.rehearse(inference)
+        costs = [term.weight(step) * term(inference, step).mean() for term in self.terms]
+        yield Turn("model", sum(costs[1:], start=costs[0]), log=self.measures(inference))
+
+    def measures(self, inference: Inference) -> dict[str, Tensor]:
+        """Rate and distortion, apart, as one number each."""
+        said = {"distortion": inference.distortion.detach().mean()}
+        return said | ({"rate": inference.rate.detach().mean()} if inference.has_rate else {})
+
+    def review(self, batch: Batch) -> dict[str, Tensor]:
+        """Distortion, rate and their sum for each datum: the sum is minus the ELBO, whatever the terms weigh."""
+        inference = self.infer(batch.x, batch.y)
+        distortion = inference.distortion.mean(0)
+        if not inference.has_rate:
+            return {"distortion": distortion, "loss": distortion}
+        rate = inference.rate.expand(1, -1).mean(0) if inference.rate.dim() < 2 else inference.rate.mean(0)
+        return {"distortion": distortion, "rate": rate, "loss": distortion + rate}
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The centre of the posterior."""
+        return self.posterior(x, self.condition(y)).centre
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """The centre of the likelihood."""
+        return self.likelihood(z, self.condition(y)).centre
+
+    def sample(self, n: int, y: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        """New examples; a conditional model that is not told labels goes through them in turn."""
+        prior = self.prior(self.posterior)
+        z = prior.centre + temperature * (prior.sample((n,)) - prior.centre)
+        if self.labels is not None and y is None:
+            y = torch.arange(n, device=z.device) % self.labels.length
+        return self.decode(z, y)

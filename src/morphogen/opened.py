@@ -1,0 +1,189 @@
+"""An opened run: every task that needs a model or a run is a method of it.
+
+run = mg.open("runs/mnist-vae")
+run.sample(16).save("grid.png")
+run.score("mnist", samples=500)
+"""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from morphogen import __version__, disk, files, machine
+from morphogen.abilities import demand
+from morphogen.core import noise
+from morphogen.core.model import Model
+from morphogen.core.noise import Noise
+from morphogen.core.space import Space, Vector
+from morphogen.errors import UserError, did_you_mean
+from morphogen.examples import Data, find_examples
+from morphogen.run import WEIGHTS, Run
+from morphogen.tasks.task import Argument, Task, find, tasks
+from morphogen.values import Values
+
+__all__ = ["OpenRun"]
+
+
+class OpenRun:
+    """A run ready for use: its tasks are methods, its model is loaded when the first of them needs it."""
+
+    def __init__(self, run: str | Path | Run) -> None:
+        self.run = run if isinstance(run, Run) else Run.open(run)
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return self.run.path
+
+    @property
+    def space(self) -> Space:
+        """What one example is."""
+        return self.run.space
+
+    @cached_property
+    def device(self) -> torch.device:
+        """The device of the recipe, or the best of this machine where that one is missing here."""
+        machine.prepare()
+        try:
+            return machine.choose_device(str(self.run.recipe.get("device", "auto")))
+        except UserError:
+            return machine.choose_device("auto")
+
+    @cached_property
+    def model(self) -> Model:
+        """The trained model, on its device."""
+        return self.run.model().to(self.device)
+
+    @cached_property
+    def weights(self) -> str:
+        """What the weights hash to, in short."""
+        return disk.digest(self.path / WEIGHTS)[:12]
+
+    def label(self, said: str | int | None) -> int | None:
+        """The number of a class, given by name or number."""
+        if said is None:
+            return None
+        classes = [str(c) for c in self.run.facts.get("classes") or []]
+        if str(said) in classes:
+            return classes.index(str(said))
+        if str(said).isascii() and str(said).isdigit() and int(said) < len(classes):
+            return int(said)
+        raise UserError(f"label = {said!r} is no class of this run's data; {did_you_mean(str(said), classes)}")
+
+    def perform(self, task: Task, said: Mapping[str, Any]) -> Any:
+        """Do a task: check what was said, open its data, hand it the model, and stamp what comes back."""
+        given = task.read(dict(said))
+        if task.needs != "OpenRun":
+            demand(self.model, task.needs, task.name, str(self.path))
+        ready = dict(given)
+        if task.data is not None:
+            ready[task.data.name] = self._examples(task.data, given)
+        if "label" in ready:
+            ready["label"] = self.label(given["label"])
+        takes = inspect.signature(task.function).parameters
+        ready = {name: value for name, value in ready.items() if name in takes}
+        if task.needs == "OpenRun":
+            result = task.function(self, **ready)
+        else:
+            with self.at_work(task, int(given.get("seed") or 0)):
+                result = task.function(self.model, **ready)
+        return self._stamped(task, given, ready, result)
+
+    @contextmanager
+    def at_work(self, task: Task, seed: int) -> Iterator[None]:
+        """Without gradients, with the task's own noise, in the precision that suits it."""
+        recipe = "float32" if task.exact else str(self.run.recipe.get("precision", "auto"))
+        precision = machine.choose_precision(recipe, self.device)
+        with torch.inference_mode(), noise.source(Noise(seed, task.name)), machine.autocast(self.device, precision):
+            yield
+
+    def _examples(self, argument: Argument, given: Mapping[str, Any]) -> Any:
+        said = given[argument.name]
+        if argument.type == "Codes":
+            return self._codes(said)
+        label = self.label(given["label"])
+        return find_examples(
+            self.run, said, split=given["split"], label=label, fit=given["fit"], binary=given["binary"]
+        )
+
+    def _codes(self, said: Any) -> torch.Tensor:
+        """Codes from files of `encode` (.npz, .npy, .csv) or from an array."""
+        space: Space | None = getattr(self.model, "code", None)
+        if not isinstance(space, Space):
+            raise UserError(f"the model of {self.path} has no space of codes")
+        paths = [said] if isinstance(said, (str, Path)) else said
+        if isinstance(paths, (list, tuple)) and paths and all(isinstance(p, (str, Path)) for p in paths):
+            return space.read(files.load_examples([Path(p) for p in paths], space)[0])
+        codes = torch.as_tensor(paths.x if isinstance(paths, Values) else paths).float()
+        if codes.shape[1:] != space.shape:
+            raise UserError(f"codes of {tuple(codes.shape)} do not fit the model; its codes are (n, *{space.shape})")
+        return codes
+
+    def _stamped(self, task: Task, given: Mapping[str, Any], ready: Mapping[str, Any], result: Any) -> Any:
+        """Values carry their recipe, numbers their protocol."""
+        stamp: dict[str, Any] = {"run": str(self.path), "task": task.name, "command": self.command(task, given)}
+        data = next((value for value in ready.values() if isinstance(value, Data)), None)
+        if isinstance(result, Values):
+            plain = {k: v for k, v in given.items() if isinstance(v, (str, int, float, bool, list)) and v is not False}
+            about = {} if data is None else {"data": data.facts()}
+            result.note = stamp | {"arguments": plain, "weights": self.weights, "morphogen": __version__} | about
+            if "seed" in given:
+                result.note["seed"] = given["seed"]
+        elif isinstance(result, dict) and data is not None:
+            stamp |= {"weights": self.weights, "precision": "float32", "device": str(self.device), "morphogen": __version__}
+            result["protocol"] = data.facts() | dict(result.get("protocol", {})) | stamp
+        return result
+
+    def command(self, task: Task, given: Mapping[str, Any]) -> str:
+        """What to type to have it again."""
+        words = ["morphogen", task.name, str(self.path)]
+        for argument in task.arguments:
+            value = given.get(argument.name)
+            if value is None or value == argument.default or value is False:
+                continue
+            if argument.option:
+                words.append(f"-{argument.name}" if len(argument.name) == 1 else f"--{argument.name.replace('_', '-')}")
+                words += [] if value is True else [str(value)]
+            elif isinstance(value, (str, Path, list, tuple)):
+                words += [str(v) for v in (value if isinstance(value, (list, tuple)) else [value])]
+            else:
+                words.append(argument.name.upper())
+        return shlex.join(words)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_") or (name not in tasks() or not tasks()[name].of_a_run):
+            known = [t.name for t in tasks().values() if t.of_a_run]
+            raise AttributeError(f"a run has no {name!r}; {did_you_mean(name, known)}")
+        return _method(self, find(name))
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *(task.name for task in tasks().values() if task.of_a_run)]
+
+    def __repr__(self) -> str:
+        recipe = self.run.recipe
+        return f"<run {self.path}: {recipe['model']['use']} on {recipe['data']['use']}>"
+
+
+def _method(opened: OpenRun, task: Task) -> Callable[..., Any]:
+    """A task as a method, with its own signature and documentation."""
+    signature = inspect.signature(task.function)
+    words = list(signature.parameters)[1:]
+
+    def method(*positional: Any, **named: Any) -> Any:
+        if len(positional) > len(words):
+            raise UserError(f"{task.name} takes at most {len(words)} arguments, not {len(positional)}")
+        return opened.perform(task, dict(zip(words, positional, strict=False)) | named)
+
+    method.__name__ = task.name
+    method.__doc__ = inspect.getdoc(task.function)
+    own = list(signature.parameters.values())[1:]
+    method.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
+    return method

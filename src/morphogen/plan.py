@@ -1,0 +1,84 @@
+"""How long to train, how fast, and how often to look: the `train` table of a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from morphogen.core.build import check, plain
+from morphogen.errors import UserError
+from morphogen.optim import learning_rate
+
+__all__ = ["Plan"]
+
+
+class Plan:
+    """Ends after `steps`, `epochs` or `minutes`, whichever was given; 20,000 steps where none was."""
+
+    def __init__(
+        self,
+        *,
+        steps: int | None = None,
+        epochs: float | None = None,
+        minutes: float | None = None,
+        batch: int = 128,
+        micro: int | None = None,
+        lr: float | dict[str, float] = 1e-3,
+        warmup: int = 200,
+        floor: float = 0.01,
+        betas: tuple[float, float] = (0.9, 0.999),
+        decay: float = 0.0,
+        clip: float | None = None,
+        ema: float = 0.999,
+        compile: bool | Literal["auto"] = "auto",
+        save_every: int | None = None,
+        log_every: int = 50,
+        validate_every: int | None = None,
+        sample_every: int | None = None,
+        patience: int | None = None,
+        overfit: int | None = None,
+        track: list[Literal["tensorboard", "trackio"]] = [],  # noqa: B006  (never written to)
+    ) -> None:
+        if sum(limit is not None for limit in (steps, epochs, minutes)) > 1:
+            raise UserError("train takes one of steps, epochs and minutes, not several")
+        for name, value in dict(steps=steps, epochs=epochs, minutes=minutes, batch=batch, micro=micro).items():
+            if value is not None and not value > 0:
+                raise UserError(f"train.{name} must be above 0, not {value}")
+        if not 0 <= ema < 1:
+            raise UserError(f"train.ema must be at least 0 and below 1, not {ema}")
+        self.steps, self.epochs, self.minutes = steps, epochs, minutes
+        self.batch, self.micro, self.lr = batch, micro, lr
+        self.warmup, self.floor, self.betas, self.decay, self.clip, self.ema = warmup, floor, betas, decay, clip, ema
+        self.compile, self.log_every, self.patience, self.overfit = compile, max(log_every, 1), patience, overfit
+        self.track = list(track)
+        self.save_every, self.validate_every, self.sample_every = save_every, validate_every, sample_every
+
+    @classmethod
+    def from_recipe(cls, table: Mapping[str, Any]) -> Plan:
+        """The plan that a recipe's `train` table describes."""
+        return cls(**check(cls, table, "train"))
+
+    @staticmethod
+    def complete(table: Mapping[str, Any]) -> dict[str, Any]:
+        """The table with its defaults filled in."""
+        whole: dict[str, Any] = plain(check(Plan, table, "train"))
+        if not any(key in whole for key in ("steps", "epochs", "minutes")):
+            whole = {"steps": 20_000} | whole
+        return whole
+
+    def limit(self, examples: int) -> int | None:
+        """The number of steps, where it is known beforehand."""
+        if self.minutes is not None:
+            return None
+        if self.epochs is not None:
+            return max(1, round(self.epochs * examples / self.batch))
+        return self.steps if self.steps is not None else 20_000
+
+    def fraction(self, step: int, limit: int | None, elapsed: float) -> float:
+        """How much of the plan is behind us, 0 to 1."""
+        return step / limit if limit is not None else elapsed / (60 * (self.minutes or 1.0))
+
+    def rate(self, player: str, fraction: float, step: int) -> float:
+        """The learning rate of a player."""
+        peak = self.lr.get(player, 1e-3) if isinstance(self.lr, dict) else self.lr
+        return learning_rate(peak, fraction, step, self.warmup, self.floor)

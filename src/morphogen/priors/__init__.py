@@ -1,0 +1,1 @@
+"""Shelf: (posterior) -> Distribution over codes. One file, one prior."""

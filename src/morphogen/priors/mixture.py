@@ -1,0 +1,28 @@
+"""A mixture of normals, learned with the rest: clusters in the code (Dilokthanakul et al. 2016 use one to cluster)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from morphogen.core.build import register
+from morphogen.core.conditional import Conditional
+from morphogen.core.distribution import Mixture, Normal
+from morphogen.core.space import Space
+
+__all__ = ["mixture"]
+
+
+@register("priors")
+class mixture(nn.Module):
+    """`components` normals with weights, means and scales of their own."""
+
+    def __init__(self, code: Space, data: Space, /, *, components: int = 10) -> None:
+        super().__init__()
+        self.event = len(code.shape)
+        self.weight = nn.Parameter(torch.zeros(components))
+        self.mean = nn.Parameter(torch.randn(components, *code.shape))
+        self.log_scale = nn.Parameter(torch.zeros(components, *code.shape))
+
+    def forward(self, posterior: Conditional) -> Mixture:
+        return Mixture(self.weight, Normal(self.mean, self.log_scale.clamp(-7, 7), self.event))

@@ -1,0 +1,159 @@
+"""How far training is: a bar where someone is watching, a plain line every ten seconds where nobody is.
+
+with bar("mnist-vae", quiet=False) as show:
+    for progress in train(training):
+        show(progress, valid)
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+    from morphogen.train import Progress
+
+__all__ = ["Show", "bar", "duration", "speed"]
+
+Show = Callable[["Progress", Mapping[str, float]], None]
+
+LINE_SECONDS, BAR_SECONDS = 10.0, 0.2
+
+
+@contextmanager
+def bar(title: str, quiet: bool) -> Iterator[Show]:
+    """Something to call after every step with where training stands and what validation said last."""
+    if quiet or sys.stderr is None:
+        yield lambda progress, valid: None
+    elif sys.stderr.isatty():
+        with _rich_bar() as rich:
+            yield Bar(rich, title)
+    else:
+        line = Line(title)
+        yield line
+        line.last()
+
+
+class Teller:
+    """What is to be said about a step, and whether it is time to say it."""
+
+    def __init__(self, title: str, seconds: float) -> None:
+        self.title, self.seconds = title, seconds
+        self.began = time.monotonic()
+        self.told_at = 0.0
+        self.start: float | None = None
+        self.record: dict[str, float] = {}
+        self.latest: tuple[Progress, Mapping[str, float]] | None = None
+
+    def __call__(self, progress: Progress, valid: Mapping[str, float]) -> None:
+        self.latest = (progress, valid)
+        self.record = progress.record or self.record
+        if self.start is None:
+            self.start = progress.fraction
+        if time.monotonic() - self.told_at >= self.seconds:
+            self.last()
+
+    def last(self) -> None:
+        """Say where things stand now."""
+        self.told_at = time.monotonic()
+        if self.latest is not None:
+            self.tell(*self.latest)
+
+    def tell(self, progress: Progress, valid: Mapping[str, float]) -> None:
+        raise NotImplementedError
+
+    def left(self, fraction: float) -> str:
+        """How long it will take from here, once there is something to go by."""
+        done = fraction - (self.start or 0.0)
+        passed = time.monotonic() - self.began
+        return duration(passed / done * max(1 - fraction, 0.0)) if done > 0 and passed > 1 else "-:--"
+
+    def words(self, valid: Mapping[str, float]) -> str:
+        """Rate and distortion apart, or the losses of the players; then what validation says."""
+        shown = [name for name in ("rate", "distortion") if name in self.record]
+        shown = shown or [name for name in self.record if name.startswith("loss/")]
+        said = [f"{name.removeprefix('loss/')} {self.record[name]:.2f}" for name in shown]
+        if "loss" in valid:
+            said.append(f"valid {valid['loss']:.2f}")
+        return "  ".join(said)
+
+
+class Line(Teller):
+    """A line now and then, for a file, a pipe or a notebook (where the line is written over)."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title, LINE_SECONDS)
+        self.notebook = "ipykernel" in sys.modules
+
+    def tell(self, progress: Progress, valid: Mapping[str, float]) -> None:
+        parts = [
+            f"{self.title}: step {progress.step:,}",
+            f"{min(progress.fraction, 1):.0%}",
+            speed(self.record),
+            f"{self.left(progress.fraction)} left",
+            self.words(valid),
+        ]
+        start, end = ("\r", "  ") if self.notebook else ("", "\n")
+        print(start + "  ".join(part for part in parts if part), file=sys.stderr, end=end, flush=True)
+
+
+class Bar(Teller):
+    """A bar at the foot of a terminal."""
+
+    def __init__(self, rich: RichProgress, title: str) -> None:
+        super().__init__(title, BAR_SECONDS)
+        self.rich = rich
+        self.task: TaskID = rich.add_task(title, total=1.0, step="", speed="", left="-:--", words="")
+
+    def tell(self, progress: Progress, valid: Mapping[str, float]) -> None:
+        self.rich.update(
+            self.task,
+            completed=min(progress.fraction, 1.0),
+            step=f"step {progress.step:,}",
+            speed=speed(self.record),
+            left=self.left(progress.fraction),
+            words=self.words(valid),
+        )
+        self.rich.refresh()
+
+
+def _rich_bar() -> RichProgress:
+    """rich is imported only where there is a terminal. No refresh by a thread: it would take time from the cores."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    columns: list[Any] = [
+        TextColumn("[bold]{task.description}", markup=True),
+        BarColumn(24),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[step]}"),
+        TextColumn("[green]{task.fields[speed]}"),
+        TextColumn("[cyan]{task.fields[left]}"),
+        TextColumn("{task.fields[words]}"),
+    ]
+    return Progress(*columns, console=Console(file=sys.stderr), auto_refresh=False)
+
+
+def speed(record: Mapping[str, float]) -> str:
+    """The pace that a record tells, whatever is counted.
+
+    >>> speed({"images/s": 1234.5, "loss/model": 1.0})
+    '1,234 images/s'
+    """
+    return next((f"{value:,.0f} {name}" for name, value in record.items() if name.endswith("/s")), "")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a clock shows them.
+
+    >>> duration(75), duration(3671)
+    ('1:15', '1:01:11')
+    """
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"

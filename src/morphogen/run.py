@@ -1,0 +1,209 @@
+"""The run folder: a recipe, facts of the data, a log, weights, and what resuming needs. All else is derived.
+
+    recipe.toml          the whole tree, defaults filled in: enough to train it again
+    data.json            what was found when the data was looked at: space, classes, fingerprint
+    log.jsonl            one line a record
+    weights.safetensors  the averaged weights, sealed
+    state/step-*.safetensors   the last two states of training, sealed
+    manifest.json        sha256 of the files above
+    samples/  curves.png  report.md
+
+Opening a run executes nothing of it: names are looked up on our shelves, tensors are plain bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from morphogen import disk, recipe as recipes
+from morphogen.core.build import part
+from morphogen.core.model import Model
+from morphogen.core.space import Space, Vector, space_from_facts
+from morphogen.errors import Failure, UserError
+
+__all__ = ["Run"]
+
+WEIGHTS, LOG, RECIPE, DATA, MANIFEST = "weights.safetensors", "log.jsonl", "recipe.toml", "data.json", "manifest.json"
+KEPT_STATES = 2
+
+
+class Run:
+    """A folder on disk, and what can be made from it."""
+
+    def __init__(self, path: Path, recipe: dict[str, Any], facts: dict[str, Any]) -> None:
+        self.path, self.recipe, self.facts = path, recipe, facts
+
+    @classmethod
+    def create(cls, path: str | Path, recipe: Mapping[str, Any], facts: Mapping[str, Any]) -> Run:
+        """A new folder; one that already holds something is never written over."""
+        path = Path(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UserError(f"{path} is already there; resume it with `morphogen resume {path}`, or name another with --run")
+        try:
+            (path / "state").mkdir(parents=True)
+        except OSError as error:
+            raise UserError(f"{path} cannot be made: {error.strerror}; name another folder with --run") from None
+        disk.write(path / RECIPE, recipes.to_toml(recipe) + "\n")
+        disk.write_json(path / DATA, facts)
+        return cls(path, dict(recipe), dict(facts))
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """A folder that `create` made, wherever it has been copied to since."""
+        path = Path(path)
+        if not (path / RECIPE).is_file() or not (path / DATA).is_file():
+            raise UserError(f"{path} is not a run: it holds no {RECIPE} and {DATA}; `morphogen runs` lists the runs here")
+        run = cls(path, recipes.read(path / RECIPE), _json(path / DATA))
+        run._check_manifest()
+        return run
+
+    def _check_manifest(self) -> None:
+        if not (self.path / MANIFEST).is_file():
+            return
+        for name, sha256 in _json(self.path / MANIFEST).items():
+            if name in (RECIPE, DATA) and disk.digest(self.path / name) != sha256:
+                raise UserError(f"{self.path / name} is not what this run was trained with (its sha256 differs); restore it")
+
+    @property
+    def space(self) -> Space:
+        """What one example is."""
+        return space_from_facts(self.facts["space"])
+
+    @property
+    def labels(self) -> Vector | None:
+        """The space of the labels, where the data has classes."""
+        classes = self.facts.get("classes") or []
+        return Vector(len(classes), columns=tuple(classes)) if classes else None
+
+    def build(self) -> Model:
+        """The model as the recipe describes it, with fresh weights drawn from the run's seed."""
+        state = torch.get_rng_state()
+        torch.manual_seed(int(self.recipe.get("seed", 0)))
+        try:
+            model: Model = part("models", self.recipe["model"])(self.space, self.labels)
+        finally:
+            torch.set_rng_state(state)
+        return model
+
+    def model(self) -> Model:
+        """The trained model, ready for use."""
+        if not (self.path / WEIGHTS).is_file():
+            raise UserError(f"{self.path} has no {WEIGHTS} yet; train it on with `morphogen resume {self.path}`")
+        tensors, _ = disk.open_sealed(self.path / WEIGHTS)
+        model = self.build()
+        fill(model, tensors, self.path / WEIGHTS)
+        return model.eval().requires_grad_(False)
+
+    def save_weights(self, model: Model, facts: Mapping[str, Any]) -> None:
+        """The weights for use."""
+        disk.seal(self.path / WEIGHTS, model.state_dict(), facts)
+
+    def save_state(self, step: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """What resuming needs; older states go only once the new one has been read back and verified."""
+        new = self.path / "state" / f"step-{step:09d}.safetensors"
+        disk.seal(new, tensors, dict(facts))
+        try:
+            disk.open_sealed(new)
+        except UserError as error:
+            raise Failure(f"{new} did not survive being written: {error}; the disk may be failing") from None
+        for old in self.states()[KEPT_STATES:]:
+            old.unlink(missing_ok=True)
+        for orphan in (self.path / "state").glob(".*.tmp"):
+            orphan.unlink(missing_ok=True)
+        self.seal_manifest()
+
+    def seal_manifest(self) -> None:
+        """sha256 of every file that matters, for whoever copies the folder."""
+        files = [self.path / name for name in (RECIPE, DATA, WEIGHTS)] + self.states()
+        disk.write_json(
+            self.path / MANIFEST, {str(f.relative_to(self.path)): disk.digest(f) for f in files if f.is_file()}
+        )
+
+    def states(self) -> list[Path]:
+        """Saved states, newest first."""
+        return sorted((self.path / "state").glob("step-*.safetensors"), reverse=True)
+
+    def load_state(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """The newest state that verifies; None where nothing was saved yet."""
+        troubles = []
+        for path in self.states():
+            try:
+                return disk.open_sealed(path)
+            except UserError as error:
+                troubles.append(str(error))
+        if troubles:
+            raise UserError("no state of this run can be read: " + "; ".join(troubles))
+        return None
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """One line to the log."""
+        with open(self.path / LOG, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def complain(self, trouble: str) -> None:
+        """Say on stderr, and in the log where that is possible, what went wrong without ending the run."""
+        print(f"morphogen: {trouble}", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            self.append({"event": trouble})
+
+    def log(self) -> list[dict[str, Any]]:
+        """Every whole line of the log."""
+        if not (self.path / LOG).is_file():
+            return []
+        records = []
+        for line in (self.path / LOG).read_text(encoding="utf-8", errors="replace").splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                records.append(json.loads(line))
+        return records
+
+    def forget_after(self, step: int) -> None:
+        """Drop what was logged after `step`: the run goes on from there."""
+        kept = [r for r in self.log() if r.get("step", 0) <= step]
+        disk.write(self.path / LOG, "".join(json.dumps(r) + "\n" for r in kept))
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Train in this folder alone."""
+        with open(self.path / ".lock", "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UserError(f"{self.path} is being trained by another process") from None
+            file.write(str(os.getpid()))
+            yield
+
+
+def fill(model: torch.nn.Module, tensors: Mapping[str, Tensor], where: Path) -> None:
+    """Put tensors into a model, name by name; anything missing, left over or misshapen is refused."""
+    own = model.state_dict()
+    for name in sorted(own.keys() ^ tensors.keys()):
+        fault = "lacks" if name in own else "holds an unknown"
+        raise UserError(f"{where} {fault} tensor {name!r}: it is of another model than the recipe describes")
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            if own[name].shape != tensor.shape or own[name].dtype != tensor.dtype:
+                raise UserError(
+                    f"{where}: {name!r} is {tensor.dtype} {tuple(tensor.shape)}, "
+                    f"the recipe wants {own[name].dtype} {tuple(own[name].shape)}"
+                )
+            own[name].copy_(tensor)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged: it is not a table")
+    return content

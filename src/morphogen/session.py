@@ -1,0 +1,293 @@
+"""From a recipe and data to a trained run: saving, looking, stopping. The caller of the loop.
+
+Any of SIGINT, SIGTERM and SIGUSR1 finishes the step, saves and leaves a run that can be resumed; a second one ends at
+once, and the last saved state stays good.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from morphogen import files, machine, recipe as recipes
+from morphogen.core import noise
+from morphogen.core.build import part
+from morphogen.core.model import Model, Samples
+from morphogen.core.noise import Noise
+from morphogen.data.batches import Batches
+from morphogen.data.dataset import Dataset, Split
+from morphogen.data.find import open_data, resolve
+from morphogen.errors import Failure, UserError
+from morphogen.plan import Plan
+from morphogen.progress import bar
+from morphogen.ranks import Ranks, together
+from morphogen.run import Run
+from morphogen.train import Training, train
+from morphogen.trackers import open_trackers
+
+__all__ = ["fit", "start"]
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+LOOK_AT = 10_000  # examples of the validation split that are looked at each time
+SHOWN = 64  # examples in a sample grid
+SAVE_SECONDS = 60.0
+
+
+def complete(recipe: Any, data: Any, leaves: Iterable[str]) -> tuple[dict[str, Any], Dataset]:
+    """The recipe with its data, changed leaf by leaf, checked as a whole, every default filled in; and the data."""
+    tree = recipes.find(recipe)
+    tree["data"] = dict(tree.get("data", {})) | _data_spec(data)
+    tree = recipes.change(tree, leaves)
+    if "use" not in tree["data"]:
+        raise UserError("which data? name a set (`morphogen data` lists them) or a folder or file of yours")
+    tree["data"] = resolve(tree["data"])
+    model = part("models", tree.get("model", "vae"))
+    plan = Plan.complete(tree.get("train", {}))
+    found = open_data(tree["data"])
+    whole = {
+        "data": tree["data"],
+        "model": model.spec,
+        "train": plan,
+        "seed": _whole_number(tree.get("seed", 0)),
+        "device": str(tree.get("device", "auto")),
+        "precision": str(tree.get("precision", "auto")),
+    }
+    machine.choose_precision(whole["precision"], machine.choose_device(whole["device"]))
+    return whole, found
+
+
+def _data_spec(data: Any) -> dict[str, Any]:
+    if data is None:
+        return {}
+    return dict(data) if isinstance(data, Mapping) else {"use": str(data)}
+
+
+def _whole_number(seed: Any) -> int:
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+        raise UserError(f"seed must be a whole number from 0 to 2^63 - 1, not {seed!r}")
+    return seed
+
+
+def start(recipe: Any, data: Any, leaves: Iterable[str] = (), run: str | Path | None = None) -> tuple[Run, Dataset]:
+    """A fresh run folder for a recipe and data. Of several ranks, the first makes it and the others open it."""
+    whole, found = complete(recipe, data, leaves)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if run is None:
+            raise UserError("several processes need to know where the run is: give --run DIR")
+        if int(os.environ["RANK"]) > 0:
+            return Run(Path(run), whole, found.facts()), found
+    path = Path(run) if run is not None else _fresh(Path("runs"), _title(recipe, whole["data"]))
+    made = Run.create(path, whole, found.facts())
+    if found.skipped:
+        lines = "".join(f"{name}\t{reason}\n" for name, reason in found.skipped)
+        (made.path / "skipped.tsv").write_text(lines, encoding="utf-8")
+    return made, found
+
+
+def _title(recipe: Any, data: Mapping[str, Any]) -> str:
+    first = Path(str(recipe)).stem if not isinstance(recipe, Mapping) else "recipe"
+    second = Path(str(data.get("path", data["use"]))).stem
+    return first if first == second else f"{first}-{second}"
+
+
+def _fresh(home: Path, title: str) -> Path:
+    """runs/title, or runs/title-2, -3 ... where that is taken."""
+    number = 1
+    while (home / (title if number == 1 else f"{title}-{number}")).exists():
+        number += 1
+    return home / (title if number == 1 else f"{title}-{number}")
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[list[int]]:
+    """A list that fills when someone asks this process to stop; asked twice, it stops at once."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: object) -> None:
+        if asked:
+            os._exit(128 + number)
+        asked.append(number)
+
+    try:
+        before = {number: signal.signal(number, ask) for number in SIGNALS}
+    except ValueError:  # not the main thread: whoever runs us looks after signals
+        yield asked
+        return
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def fit(run: Run, data: Dataset | None = None, *, quiet: bool = False) -> dict[str, Any]:
+    """Train a run to the end of its plan, from wherever it stands."""
+    with together(machine.choose_device(run.recipe["device"])) as ranks:
+        data = data or open_data(run.recipe["data"])
+        _same_everywhere(run, data, ranks)
+        lock = run.locked() if ranks.rank == 0 else nullcontext()
+        with lock, stopped_by_signals() as asked:
+            return Session(run, data, ranks, asked, quiet).go()
+
+
+def _same_everywhere(run: Run, data: Dataset, ranks: Ranks) -> None:
+    """Every rank has the recipe and the data of rank 0, and both are those that the run was made with."""
+    recipe = hashlib.sha256(json.dumps(run.recipe, sort_keys=True).encode()).hexdigest()
+    ranks.agree("recipe", recipe)
+    ranks.agree("data", hashlib.sha256(data.fingerprint.encode()).hexdigest())
+    if data.fingerprint != run.facts["fingerprint"]:
+        raise UserError(
+            f"the data has changed since {run.path} was made (fingerprint {data.fingerprint[:12]}, "
+            f"was {run.facts['fingerprint'][:12]}); restore it, or train a new run"
+        )
+
+
+class Session:
+    """One sitting with a run: what happens between steps."""
+
+    def __init__(self, run: Run, data: Dataset, ranks: Ranks, asked: list[int], quiet: bool) -> None:
+        self.run, self.data, self.ranks, self.asked = run, _overfit(run, data), ranks, asked
+        self.training = Training(run, self.data, ranks)
+        kept = self.training.resume()
+        self.best: float | None = kept.get("best")
+        self.stale: int = kept.get("stale", 0)
+        self.finished: bool = kept.get("finished", False)
+        self.valid: dict[str, float] = kept.get("valid", {})
+        self.quiet = quiet or ranks.rank > 0
+        self.plan = self.training.plan
+        self.saved_at = time.monotonic()
+        self.looked_at = self.training.fraction
+        if not kept:
+            self.save()  # a full disk or a folder that cannot be written shows now, not after an hour
+        self.trackers = open_trackers(self.plan.track, run) if ranks.rank == 0 else []
+
+    def go(self) -> dict[str, Any]:
+        """Train, look, save, until the plan ends, patience ends, or someone asks to stop."""
+        stopped = False
+        title = f"{self.run.path.name}"
+        with bar(title, self.quiet) as show:
+            for progress in train(self.training) if not self.finished else ():
+                show(progress, self.valid)
+                if progress.record is not None:
+                    for tracker in self.trackers:
+                        tracker.write(progress.record)
+                if self._due(self.plan.validate_every, 0.05, progress.fraction):
+                    self.look()
+                stopped = self.ranks.any(bool(self.asked))
+                if stopped or self._out_of_patience():
+                    break
+                if self._save_due():
+                    self.try_to_save()
+        self.finished = not stopped
+        if self.finished and self.valid.get("step") != self.training.step:
+            self.look()
+        self.save()
+        for tracker in self.trackers:
+            tracker.close()
+        return {"step": self.training.step, "stopped": stopped, "valid": self.valid, "seconds": self.training.elapsed}
+
+    def _due(self, every: int | None, share: float, fraction: float) -> bool:
+        """Every so many steps, or, where none were said, every `share` of the plan."""
+        if every is not None:
+            return self.training.step % every == 0
+        if self.training.limit is not None:
+            return self.training.step % max(1, round(share * self.training.limit)) == 0
+        if fraction - self.looked_at >= share:
+            self.looked_at = fraction
+            return True
+        return False
+
+    def _save_due(self) -> bool:
+        if self.plan.save_every is not None:
+            return self.training.step % self.plan.save_every == 0
+        late = time.monotonic() - self.saved_at > SAVE_SECONDS
+        return self.ranks.first(float(late)) > 0 if self.training.step % 10 == 0 else False
+
+    def save(self) -> None:
+        """State and weights; with patience, the weights for use stay those of the best look."""
+        latest = self.plan.patience is None or self.best is None
+        self.training.save(weights=latest, best=self.best, stale=self.stale, valid=self.valid, finished=self.finished)
+        self.saved_at = time.monotonic()
+
+    def try_to_save(self) -> None:
+        """A disk that is full for a while does not end the training: the last good state stays."""
+        try:
+            self.save()
+        except Failure as error:
+            self.run.complain(str(error))
+            self.saved_at = time.monotonic()
+
+    def look(self) -> None:
+        """Validate the averaged model, and draw the same latents as before."""
+        model, device = self.training.average.average, self.ranks.device
+        if self.ranks.rank == 0:
+            self.valid = review(model, self.data, device, self.training.precision)
+            self.valid["step"] = self.training.step
+            if self.valid.get("loss") is not None:
+                record = {"step": self.training.step} | {f"valid/{k}": v for k, v in self.valid.items() if k != "step"}
+                self.run.append(record)
+                for tracker in self.trackers:
+                    tracker.write(record)
+            self.show_samples(model, device)
+        loss = self.ranks.first(self.valid.get("loss", float("nan")))
+        if self.best is None or loss < self.best:
+            self.best, self.stale = loss, 0
+            if self.plan.patience is not None and self.ranks.rank == 0:
+                self.run.save_weights(model, {"step": self.training.step})
+        else:
+            self.stale += 1
+
+    def _out_of_patience(self) -> bool:
+        return self.plan.patience is not None and self.stale >= self.plan.patience
+
+    def show_samples(self, model: Model, device: torch.device) -> None:
+        """samples/step-*: what the same draws look like as training goes on."""
+        if not isinstance(model, Samples):
+            return
+        model.eval()
+        seed = self.training.seed
+        with torch.inference_mode(), noise.source(Noise(seed, "look")), machine.autocast(device, self.training.precision):
+            x = model.sample(SHOWN)
+        folder = self.run.path / "samples"
+        folder.mkdir(exist_ok=True)
+        space = self.run.space
+        path = folder / f"step-{self.training.step:09d}{files.default_suffix(space)}"
+        note = {"run": self.run.path.name, "step": self.training.step, "seed": seed}
+        files.save(path, x.float().cpu() if x.is_floating_point() else x.cpu(), space, note=note, force=True)
+
+
+def _overfit(run: Run, data: Dataset) -> Dataset:
+    """With train.overfit=N, the first N examples are all there is: a model that cannot learn them has a fault."""
+    count = run.recipe["train"].get("overfit")
+    if not count:
+        return data
+    few = data.splits["train"].first(count)
+    return Dataset(data.name, data.space, {"train": few, "valid": few, "test": few}, data.fingerprint, data.classes)
+
+
+def review(model: Model, data: Dataset, device: torch.device, precision: torch.dtype) -> dict[str, float]:
+    """The mean of each measure over (the first examples of) the validation split."""
+    split: Split | None = data.splits.get("valid")
+    if split is None or len(split) == 0:
+        return {}
+    model.eval()
+    sums: dict[str, float] = {}
+    count = 0
+    with torch.inference_mode(), machine.autocast(device, precision):
+        for index, batch in enumerate(Batches(data, "valid", 500, device=device).sweep(500)):
+            with noise.source(Noise(0, "valid", index)):
+                for name, value in model.review(batch).items():
+                    sums[name] = sums.get(name, 0.0) + float(value.double().sum())
+            count += len(batch)
+            if count >= LOOK_AT:
+                break
+    return {name: value / count for name, value in sums.items()}

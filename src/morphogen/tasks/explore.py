@@ -1,0 +1,117 @@
+"""Explore: what the code says, dimension by dimension."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from morphogen.tasks.task import Amount, Count, task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from morphogen.abilities import Autoencodes
+    from morphogen.examples import Data
+    from morphogen.values import Values
+    from morphogen.work import Cloud
+
+__all__ = ["manifold", "traverse"]
+
+LOOK_AT = 10_000  # examples that say how the codes lie
+
+
+@task
+def traverse(
+    model: Autoencodes,
+    data: Data = None,  # type: ignore[assignment]
+    n: Count = 10,
+    *,
+    steps: Count = 11,
+    width: Amount = 3.0,
+    label: str | None = None,
+) -> Values:
+    """Change one dimension of the code at a time: a row for each active one, the liveliest first.
+
+    data: examples that say how the codes lie; without it, the run's own test examples
+    n: at most how many dimensions
+    steps: how many columns
+    width: from minus to plus so many standard deviations of the codes
+    label: of which class, for a model that is told labels
+    """
+    import torch
+
+    from morphogen.errors import UserError
+    from morphogen.examples import ROWS
+    from morphogen.values import Values
+    from morphogen.work import cloud, decode_all
+
+    lie = cloud(model, data.limited(LOOK_AT))
+    rows = lie.active[:n]
+    if not rows:
+        raise UserError(
+            "no dimension of the code moves with the data: the code is collapsed; train with free-bits-vae or cyclical-vae"
+        )
+    stops = torch.linspace(-width, width, steps) if steps > 1 else torch.zeros(1)
+    codes = lie.mean.repeat(len(rows) * steps, 1)
+    for row, dimension in enumerate(rows):
+        codes[row * steps : (row + 1) * steps, dimension] += stops * lie.scale[dimension]
+    values = Values(decode_all(model, codes, label, ROWS), model.space, steps)  # type: ignore[arg-type]
+    values.remark = (
+        f"{len(lie.active)} of {len(lie.order)} dimensions are active; rows, from the top: {', '.join(map(str, rows))}"
+    )
+    return values
+
+
+@task
+def manifold(
+    model: Autoencodes,
+    data: Data = None,  # type: ignore[assignment]
+    n: Count = 20,
+    *,
+    label: str | None = None,
+) -> Values:
+    """The plane of a 2-D code: a grid of decoded codes and, beside it, the codes of examples by label.
+
+    data: examples whose codes are drawn; without it, the run's own test examples
+    n: how many codes a side
+    label: of which class the grid is, for a model that is told labels
+    """
+    import torch
+
+    from morphogen import figures
+    from morphogen.errors import UserError
+    from morphogen.examples import ROWS
+    from morphogen.values import Values
+    from morphogen.work import cloud, decode_all
+
+    lie = cloud(model, data.limited(LOOK_AT))
+    if len(lie.order) < 2:
+        raise UserError("this code has one dimension, which is no plane; train with model.latent=2, or use traverse")
+    plane = sorted(lie.order[:2])
+    across, up = (_stops(lie, dimension, n) for dimension in plane)
+    codes = lie.mean.repeat(n * n, 1)
+    codes[:, plane[0]] = across.repeat(n)
+    codes[:, plane[1]] = up.flip(0).repeat_interleave(n)
+    x = decode_all(model, codes, label, ROWS)  # type: ignore[arg-type]
+    names = [f"z{dimension}" for dimension in plane]
+    extent = [(float(s[0]), float(s[-1])) for s in (across, up)]
+    figure = figures.scatter(lie.codes[:, plane], lie.labels, list(data.data.classes), axes=names, frame=extent)
+    values = Values(x, model.space, n, beside={"codes": figure})
+    if len(lie.order) > 2:
+        values.remark = (
+            f"this code has {len(lie.order)} dimensions: the plane is that of the two most active, "
+            f"{plane[0]} and {plane[1]}, the others stay at their mean; model.latent=2 trains a code that is a plane"
+        )
+    assert torch.isfinite(codes).all()
+    return values
+
+
+def _stops(lie: Cloud, dimension: int, n: int) -> Tensor:
+    """n places along a dimension: over the bound, by the normal's quantiles, or over where the codes lie."""
+    import torch
+
+    even = (torch.arange(n) + 0.5) / n
+    if lie.bound is not None:
+        return (2 * even - 1) * lie.bound
+    if lie.standard and len(lie.order) == 2:
+        return torch.special.ndtri(even.double()).float()
+    return lie.mean[dimension] + (2 * even - 1) * 2.5 * lie.scale[dimension]

@@ -1,0 +1,260 @@
+"""A task: a typed function whose first argument names what it needs. Command, method and endpoint are made from it.
+
+    @task
+    def sample(model: Samples, n: Count = 64, *, seed: Seed = 0) -> Values:
+        \"\"\"New examples, drawn from the prior.
+
+        n: how many
+        seed: the same seed draws the same examples
+        \"\"\"
+
+The first argument is an ability (a protocol of core/model.py or abilities.py), an `OpenRun`, or an ordinary argument.
+Before `*` stand the words of a command line, after it the options; a one-letter argument is an option too. The words
+for types are listed in `READERS`. Nothing heavy is imported by a module of tasks/ before a task runs: `--help` reads
+annotations as the strings that they are.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from morphogen.errors import UserError, did_you_mean
+
+__all__ = ["Amount", "Argument", "Count", "Seed", "Task", "find", "task", "tasks"]
+
+Count = int  # a whole number from 1
+Seed = int  # a whole number from 0 to 2^63 - 1
+Amount = float  # a finite number from 0
+
+OPENED = ("Data", "Codes")  # arguments that the opened run turns from names, paths or arrays into examples
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a task, as its signature says it."""
+
+    name: str
+    type: str
+    default: Any
+    required: bool
+    many: bool
+    option: bool
+    help: str
+
+    def read(self, value: Any) -> Any:
+        """The value from text or from a caller, of the right type and within its range."""
+        if value is None and not self.required:
+            return self.default
+        if self.many:
+            return [str(v) for v in ([value] if isinstance(value, (str, Path)) else value)]
+        return value if self.type in OPENED else _reader(self.type)(self.name, value)
+
+
+# How data is opened: arguments that every task on data takes without naming them.
+OPENING = (
+    Argument("split", "str", None, False, False, True, "which part of a named set: train, valid or test (the usual one)"),
+    Argument("label", "str", None, False, False, True, "the class of the given files, for a model that is told labels"),
+    Argument("binary", "Literal[dynamic, static, threshold]", None, False, False, True, "another binarisation of the set"),
+    Argument("fit", "bool", False, False, False, True, "make files of another size fit the model"),
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A function with all that its signature and documentation say."""
+
+    name: str
+    function: Callable[..., Any]
+    group: str
+    summary: str
+    needs: str
+    arguments: tuple[Argument, ...]
+    gives: str
+    exact: bool
+
+    @property
+    def of_a_run(self) -> bool:
+        """Whether it starts from an opened run, and so is a method of one."""
+        return bool(self.needs)
+
+    @property
+    def data(self) -> Argument | None:
+        """The argument that stands for examples, if there is one."""
+        return next((a for a in self.arguments if a.type in OPENED), None)
+
+    def read(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Every argument, checked, defaults filled in."""
+        known = {a.name: a for a in self.arguments}
+        for name in given:
+            if name not in known:
+                raise UserError(f"{self.name} takes no {name!r}; {did_you_mean(name, known)}")
+        for argument in self.arguments:
+            if argument.required and given.get(argument.name) is None:
+                raise UserError(f"{self.name} needs {argument.name}: {argument.help or argument.type}")
+        return {name: argument.read(given.get(name)) for name, argument in known.items()}
+
+
+_tasks: dict[str, Task] = {}
+
+
+def task(function: Function | None = None, *, exact: bool = False) -> Any:
+    """Make a function a task. `exact`: networks in float32, whatever the hardware would be faster at."""
+    if function is None:
+        return lambda inner: task(inner, exact=exact)
+    doc = inspect.getdoc(function) or ""
+    helps = dict(line.split(": ", 1) for line in doc.partition("\n\n")[2].splitlines() if ": " in line)
+    signature = inspect.signature(function)
+    parameters = list(signature.parameters.values())
+    needs = parameters[0].annotation if parameters and _is_need(parameters[0]) else ""
+    group = (inspect.getdoc(inspect.getmodule(function)) or "").partition(":")[0]
+    _tasks[function.__name__] = Task(
+        name=function.__name__,
+        function=function,
+        group=group,
+        summary=doc.partition("\n")[0].rstrip("."),
+        needs=needs,
+        arguments=_arguments(parameters[1:] if needs else parameters, helps),
+        gives=str(signature.return_annotation),
+        exact=exact,
+    )
+    return function
+
+
+def _is_need(first: inspect.Parameter) -> bool:
+    """An ability or an opened run, rather than an ordinary argument."""
+    return _bare(first.annotation)[0] not in READERS and first.name in ("model", "run")
+
+
+def _arguments(parameters: list[inspect.Parameter], helps: dict[str, str]) -> tuple[Argument, ...]:
+    """Those of the signature, and for a task on data how its data is to be opened."""
+    own = [_argument(p, helps.get(p.name, "")) for p in parameters]
+    names = {a.name for a in own}
+    return (*own, *(a for a in OPENING if a.name not in names)) if any(a.type == "Data" for a in own) else tuple(own)
+
+
+def _argument(parameter: inspect.Parameter, help: str) -> Argument:
+    word, many = _bare(str(parameter.annotation))
+    if word not in READERS and not word.startswith("Literal[") and word not in OPENED:
+        raise TypeError(f"{parameter.name}: {word} is no word for a type that tasks know ({', '.join(READERS)})")
+    required = parameter.default is parameter.empty
+    return Argument(
+        name=parameter.name,
+        type=word,
+        default=None if required else parameter.default,
+        required=required,
+        many=many,
+        option=parameter.kind is parameter.KEYWORD_ONLY or len(parameter.name) == 1,
+        help=help,
+    )
+
+
+def _bare(annotation: str) -> tuple[str, bool]:
+    """`list[str] | None` without what is left for the type checker: ("str", True)."""
+    word = annotation.removesuffix(" | None")
+    many = word.startswith(("list[", "Sequence["))
+    return (word.partition("[")[2].removesuffix("]") if many else word), many
+
+
+# Words for types ------------------------------------------------------------------------------------------------
+
+
+def _whole(low: int, high: int) -> Callable[[str, Any], int]:
+    def read(name: str, value: Any) -> int:
+        text = str(value)
+        digits = text.removeprefix("-").removeprefix("+")
+        # int() would also take 1_000 and digits of other scripts: what was meant there is anyone's guess
+        if isinstance(value, bool) or not (digits.isascii() and digits.isdigit()) or len(digits) > 19:
+            raise UserError(f"{name} must be a whole number, not {text[:40]!r}")
+        number = int(text)
+        if not low <= number <= high:
+            raise UserError(f"{name} must be from {low} to {high:,}, not {number}")
+        return number
+
+    return read
+
+
+def _real(low: float) -> Callable[[str, Any], float]:
+    def read(name: str, value: Any) -> float:
+        text = str(value)
+        try:
+            number = float(text) if text.isascii() and "_" not in text else float("nan")
+        except ValueError:
+            number = float("nan")
+        if not low <= number < float("inf"):
+            least = f" of at least {low:g}" if low > float("-inf") else ""
+            raise UserError(f"{name} must be a finite number{least}, not {text[:40]!r}")
+        return number
+
+    return read
+
+
+def _text(name: str, value: Any) -> str:
+    return str(value)
+
+
+def _path(name: str, value: Any) -> Path:
+    if "\0" in str(value) or not str(value):
+        raise UserError(f"{name}: {str(value)!r} is no path")
+    return Path(value)
+
+
+def _switch(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise UserError(f"{name} is yes or no (True or False), not {value!r}")
+    return value
+
+
+READERS: dict[str, Callable[[str, Any], Any]] = {
+    "Count": _whole(1, 2**31 - 1),
+    "Seed": _whole(0, 2**63 - 1),
+    "int": _whole(-(2**63), 2**63 - 1),
+    "Amount": _real(0.0),
+    "float": _real(float("-inf")),
+    "str": _text,
+    "Path": _path,
+    "bool": _switch,
+}
+
+
+def choices(word: str) -> list[str]:
+    """The words of a `Literal[...]`."""
+    return [w.strip(" '\"") for w in word.removeprefix("Literal[").removesuffix("]").split(",")]
+
+
+def _reader(word: str) -> Callable[[str, Any], Any]:
+    return READERS[word] if word in READERS else lambda name, value: _one_of(name, str(value), choices(word))
+
+
+def _one_of(name: str, value: str, known: list[str]) -> str:
+    if value not in known:
+        raise UserError(f"{name} = {value!r} is not known; {did_you_mean(value, known)}")
+    return value
+
+
+# All of them ----------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def tasks() -> dict[str, Task]:
+    """Every task of every file in this folder: dropping a file in is all it takes."""
+    from morphogen import tasks as home
+
+    for module in pkgutil.iter_modules(home.__path__):
+        importlib.import_module(f"{home.__name__}.{module.name}")
+    return dict(_tasks)
+
+
+def find(name: str) -> Task:
+    """The task of this name, or an error with a suggestion."""
+    known = tasks()
+    if name not in known:
+        raise UserError(f"there is no task {name!r}; {did_you_mean(name, known)}")
+    return known[name]

@@ -1,0 +1,139 @@
+"""Train: a recipe and data become a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from morphogen.tasks.task import task
+
+if TYPE_CHECKING:
+    from morphogen.opened import OpenRun
+    from morphogen.run import Run
+
+__all__ = ["resume", "train"]
+
+CHANGEABLE = ("train", "device", "precision")
+LIMITS = ("steps", "epochs", "minutes")
+
+
+@task
+def train(
+    recipe: str,
+    data: str | None = None,
+    leaves: list[str] = [],  # noqa: B006  (never written to)
+    *,
+    run: Path | None = None,
+    dry_run: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Train a recipe on data; any leaf of the recipe can be changed.
+
+    recipe: a name that `morphogen recipes` lists, or a .toml file
+    data: a name that `morphogen data` lists, or a folder or file of yours; without it, the recipe's own
+    leaves: model.latent=64 train.minutes=10 data.limit=5000 seed=1 ...
+    run: the folder to make; runs/<recipe>-<data> if none is named
+    dry_run: train one batch, say what would happen, and leave nothing behind
+    quiet: no progress
+    """
+    from morphogen import session
+
+    words = list(leaves)
+    if isinstance(data, str) and "=" in data and not Path(data).exists():  # RECIPE leaf=value: no data was named
+        data, words = None, [data, *words]
+    if dry_run:
+        return rehearse(recipe, data, words)
+    made, found = session.start(recipe, data, words, run)
+    return _finish(made, session.fit(made, found, quiet=quiet))
+
+
+@task
+def resume(
+    run: OpenRun,
+    leaves: list[str] = [],  # noqa: B006  (never written to)
+    *,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Go on with a run that was stopped, or train a finished one for longer.
+
+    leaves: what may change now: train.steps=40000 train.save_every=500 device=cuda precision=float32 ...
+    quiet: no progress
+    """
+    from morphogen import session
+
+    if leaves:
+        _change(run.run, leaves)
+    return _finish(run.run, session.fit(run.run, quiet=quiet))
+
+
+def _finish(run: Run, facts: dict[str, Any]) -> dict[str, Any]:
+    """Curves and the model card, by the first rank; where the run is, first of all."""
+    import os
+
+    from morphogen import figures, report
+
+    if int(os.environ.get("RANK", "0")) == 0 and not facts["stopped"]:
+        figures.curves(run)
+        report.write(run)
+    more = f"morphogen resume {run.path}" if facts["stopped"] else f"morphogen sample {run.path}"
+    return {"run": str(run.path), **facts, "next": more}
+
+
+def _change(run: Run, leaves: list[str]) -> None:
+    """Other leaves of training for a run that is there; a new limit takes the place of the old one."""
+    from morphogen import disk, recipe as recipes
+    from morphogen.errors import UserError
+    from morphogen.plan import Plan
+    from morphogen.run import RECIPE
+
+    for leaf in leaves:
+        name = leaf.partition("=")[0]
+        if name.partition(".")[0] not in CHANGEABLE:
+            raise UserError(f"{name} cannot change once a run has begun; train a new run with {leaf}")
+    tree = recipes.change(run.recipe, [])
+    if any(leaf.partition("=")[0] == f"train.{limit}" for leaf in leaves for limit in LIMITS):
+        tree["train"] = {k: v for k, v in tree["train"].items() if k not in LIMITS}
+    tree = recipes.change(tree, leaves)
+    tree["train"] = Plan.complete(tree["train"])
+    with run.locked():
+        state = run.load_state()
+        run.recipe = tree
+        disk.write(run.path / RECIPE, recipes.to_toml(tree) + "\n")
+        if state is not None:  # a state that says "finished" would end the training before it begins
+            run.save_state(int(state[1]["step"]), state[0], state[1] | {"finished": False})
+        run.seal_manifest()
+
+
+def rehearse(recipe: Any, data: Any, leaves: list[str]) -> dict[str, Any]:
+    """Two steps in a folder that is thrown away: what would be trained, on what, and for about how long."""
+    import tempfile
+    import time
+
+    from morphogen import machine, session
+    from morphogen.plan import Plan
+    from morphogen.ranks import Ranks
+    from morphogen.run import Run
+    from morphogen.train import Training, train as loop
+
+    whole, found = session.complete(recipe, data, leaves)
+    whole["train"]["compile"] = False
+    with tempfile.TemporaryDirectory() as folder:
+        made = Run.create(Path(folder) / "run", whole, found.facts())
+        training = Training(made, found, Ranks(device=machine.choose_device(whole["device"])))
+        steps = loop(training)
+        first, began = next(steps), time.perf_counter()
+        next(steps, None)
+        seconds = time.perf_counter() - began
+        plan, limit = Plan.from_recipe(whole["train"]), training.limit
+        length = f"{plan.minutes:g} minutes" if limit is None else f"{limit:,} steps, about {seconds * limit / 60:.1f} minutes"
+        return {
+            "data": found.facts()["sizes"] | {"name": found.name, "skipped": len(found.skipped)},
+            "space": found.space.facts(),
+            "parameters": sum(p.numel() for p in training.model.parameters()),
+            "device": str(training.ranks.device),
+            "precision": str(training.precision).removeprefix("torch."),
+            "batch": training.batch,
+            "length": length,
+            "first step": {k: v for k, v in (first.record or {}).items() if k not in ("step", "fraction", "time")},
+            "written": "nothing: this was a dry run",
+        }

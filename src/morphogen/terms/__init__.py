@@ -1,0 +1,1 @@
+"""Shelf: Inference -> cost in nats a datum. One file, one idea."""

@@ -1,0 +1,122 @@
+"""What a task gives back: values of a Space, with how they were made. They show and save themselves."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from morphogen import files
+from morphogen.core.space import Space
+from morphogen.errors import UserError
+
+__all__ = ["Values"]
+
+SHOWN_IN_NOTEBOOK = 256
+
+
+@dataclass
+class Values:
+    """`x` as a model says it, on the CPU; `beside` are figures that belong to it; `remark` is worth saying aloud."""
+
+    x: Tensor
+    space: Space
+    columns: int = 0
+    labels: Tensor | None = None
+    names: list[str] | None = None
+    beside: dict[str, Any] = field(default_factory=dict)
+    remark: str = ""
+    note: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, place: int | slice) -> Tensor:
+        return self.x[place]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(self.x)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self.x.numpy(), dtype=dtype)
+
+    @property
+    def stored(self) -> NDArray[Any]:
+        """The values as they would be stored: bytes of pixels, symbols, columns in their own units."""
+        values: NDArray[Any] = self.space.write(self.x).contiguous().numpy()
+        return values
+
+    @property
+    def suffix(self) -> str:
+        """The ending of a file that holds all of it."""
+        return ".npz" if self.labels is not None or self.names is not None else files.default_suffix(self.space)
+
+    def save(self, path: str | Path, *, force: bool = False) -> list[Path]:
+        """Write to a file in the format of its ending, and the figures beside it; what is there stays, unless forced."""
+        path = Path(path)
+        note = self.note | ({"columns": self.columns} if self.columns else {})
+        figures = {path.with_name(f"{path.stem}-{name}.png"): figure for name, figure in self.beside.items()}
+        for there in figures:
+            if there.exists() and not force:
+                raise UserError(f"{there} exists and is not overwritten; give another name, or force")
+        if path.suffix.lower() == ".npz" and self.suffix == ".npz":
+            written = [self._save_codes(path, note, force)]
+        else:
+            written = files.save(path, self.x, self.space, note=note, force=force)
+        for there, figure in figures.items():
+            from morphogen import figures as drawing
+
+            written.append(drawing.save(figure, there, note))
+        return written
+
+    def _save_codes(self, path: Path, note: Mapping[str, Any], force: bool) -> Path:
+        """x, y and names side by side: what `decode` takes, and a data set that can be trained on."""
+        if path.exists() and not force:
+            raise UserError(f"{path} exists and is not overwritten; give another name, or force")
+        held: dict[str, Any] = {"x": self.stored}
+        if self.labels is not None:
+            held["y"] = self.labels.cpu().numpy()
+        if self.names is not None:
+            held["names"] = np.array(self.names)
+        out = io.BytesIO()
+        np.savez(out, note=np.array(json.dumps(dict(note), sort_keys=True, default=str)), **held)
+        files.write_atomically(path, out.getvalue())
+        return path
+
+    def __str__(self) -> str:
+        colour = sys.stdout is not None and sys.stdout.isatty()
+        return files.show(self.x, self.space, colour=colour)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} values of {self.space.kind} {tuple(self.space.shape)}; str() shows some, .save() keeps all>"
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows where the values are to be looked at."""
+        if files.default_suffix(self.space) != ".png":
+            return None
+        with tempfile.TemporaryDirectory() as folder:
+            few = Values(self.x[:SHOWN_IN_NOTEBOOK], self.space, self.columns)
+            return few.save(Path(folder) / "values.png")[0].read_bytes()
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows where they are to be read."""
+        if files.default_suffix(self.space) == ".png":
+            return None
+        return f"<pre>{html.escape(files.show(self.x, self.space, count=16))}</pre>"
+
+
+def joined(pieces: list[Tensor]) -> Tensor:
+    """Batches as one, on the CPU, in float32 where they are numbers."""
+    said = torch.cat(pieces)
+    return said.float() if said.is_floating_point() else said
