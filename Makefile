@@ -47,7 +47,7 @@ mutants: $(VENV)/.dev  ## plant bugs one by one, and count how many the tests ca
 	$(BIN)/python tests/mutants/run.py
 
 docs: $(VENV)/.docs  ## build the guide into site/
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 pictures: $(VENV)/.dev  ## run the commands of the guide, and put their pictures and outputs in place
 	$(BIN)/python docs/make_pictures.py $(PAGES)

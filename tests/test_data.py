@@ -31,6 +31,9 @@ from morphogen.data.stores import FileStore, MemoryStore, npy_header
 from morphogen.errors import UserError
 
 
+USERS = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -116,9 +119,7 @@ def test_what_is_missing_is_said():
 def test_a_file_gives_the_batches_that_memory_gives(tmp_path):
     x = np.random.default_rng(0).integers(0, 256, (101, 4, 3, 1), dtype=np.uint8)
     file, memory = on_disk(tmp_path / "x.npy", x), MemoryStore(torch.from_numpy(x))
-    one, two = (
-        Batches(Dataset("d", Image(4, 3), {"train": Split(s)}, ""), "train", 7, seed=2) for s in (memory, file)
-    )
+    one, two = (Batches(Dataset("d", Image(4, 3), {"train": Split(s)}, ""), "train", 7, seed=2) for s in (memory, file))
     for step in [0, 1, 2, 3, 40, 41, 3, 100]:
         assert torch.equal(one.at(step).x, two.at(step).x)
     assert torch.equal(torch.cat([b.x for b in one.sweep(10)]), torch.cat([b.x for b in two.sweep(10)]))
@@ -433,9 +434,7 @@ def hostile(folder) -> set[str]:
         "huge.png": png_with(header(2**31 - 1, 2**31 - 1), (b"IEND", b"")),
         "none.png": png_with(header(0, 5), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")),
         "short.png": png_with(header(40, 40), (b"IDAT", zlib.compress(bytes(60))), (b"IEND", b"")),
-        "text_bomb.png": png_with(
-            header(4, 4), (b"zTXt", b"k\0\0" + zlib.compress(bytes(90_000_000))), (b"IEND", b"")
-        ),
+        "text_bomb.png": png_with(header(4, 4), (b"zTXt", b"k\0\0" + zlib.compress(bytes(90_000_000))), (b"IEND", b"")),
     }
     bad |= {f"cut{n:02}.png": whole[: len(whole) * n // 16] for n in range(1, 16)}
     for name, content in bad.items():
@@ -519,9 +518,7 @@ def test_duplicate_pictures_stay_in_one_split(tmp_path):
     for number in range(40):
         draw(tmp_path / f"{number:02}.png", seed=number % 20)
     data = open_data(tmp_path)
-    seen = [
-        {x.numpy().tobytes() for x in split.x.gather(torch.arange(len(split)))} for split in data.splits.values()
-    ]
+    seen = [{x.numpy().tobytes() for x in split.x.gather(torch.arange(len(split)))} for split in data.splits.values()]
     assert sum(map(len, seen)) == len(set.union(*seen)) == 20
 
 
@@ -581,7 +578,7 @@ def mirror(tmp_path, monkeypatch):
     (root / "tiny").mkdir(parents=True)
     handler = partial(Quiet, directory=str(root))
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     monkeypatch.setenv("MORPHOGEN_MIRROR", f"http://127.0.0.1:{server.server_address[1]}")
     monkeypatch.setenv("MORPHOGEN_DATA", str(tmp_path / "elsewhere"))
@@ -627,24 +624,25 @@ def test_an_absent_set_says_where_it_was_looked_for(mirror, tmp_path):
         assert word in str(error.value)
 
 
-def real(name: str):
+def real(name: str, monkeypatch):
     """A set of $MORPHOGEN_DATA, or a skip that says so."""
     if not any((folder / name).is_dir() for folder in fetch.data_folders()):
         pytest.skip(f"{name} is not in $MORPHOGEN_DATA")
+    monkeypatch.setenv("XDG_CACHE_HOME", USERS)  # unpacked once a machine
     return open_data(name)
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
-def test_mnist_and_its_cousin(name):
-    data = real(name)
+def test_mnist_and_its_cousin(name, monkeypatch):
+    data = real(name, monkeypatch)
     assert data.facts()["sizes"] == {"train": 50_000, "valid": 10_000, "test": 10_000} and data.space == Image(28, 28)
     if name == "mnist":
         assert data.splits["train"].y[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
     assert open_data(name).fingerprint == data.fingerprint
 
 
-def test_cifar10():
-    data = real("cifar10")
+def test_cifar10(monkeypatch):
+    data = real("cifar10", monkeypatch)
     assert data.facts()["sizes"] == {"train": 45_000, "valid": 5_000, "test": 10_000} and data.space == Image(32, 32, 3)
     pixels = torch.cat([data.splits[name].x.values for name in ("train", "valid")])
     mean = pixels.flatten(0, 2).sum(0, dtype=torch.int64).double() / (50_000 * 1024 * 255)

@@ -7,7 +7,7 @@ import io
 import json
 import struct
 import wave
-import zlib
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,7 @@ def note_of(ending: str, content: bytes) -> dict[str, Any] | None:
     try:
         told = _NOTES[ending](content) if ending in _NOTES else None
         note = None if told is None else json.loads(told)
-    except (ValueError, KeyError, IndexError, OSError, SyntaxError, EOFError, struct.error, zlib.error, RecursionError):
+    except Exception:  # a stranger's bytes may break a reader in any way, and then they hold no note of ours
         return None
     if isinstance(note, dict) and set(note) == {KEY}:
         note = note[KEY]
@@ -216,7 +216,7 @@ def _read_array(path: Path, space: Space, fit: bool) -> Tensor:
         held = np.load(path, allow_pickle=False)
         values = held["x"] if path.suffix.lower() == ".npz" else held
         stored = torch.from_numpy(np.ascontiguousarray(values))
-    except (OSError, ValueError, KeyError, EOFError, TypeError) as error:
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(f"{shown(path)} holds no plain array of examples: {error}") from None
     like = space.write(torch.zeros(1, *space.shape))
     if stored.shape[1:] == space.shape and stored.shape[1:] != like.shape[1:] and not stored.is_floating_point():

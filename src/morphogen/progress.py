@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
+    from morphogen.core.batch import Batch
     from morphogen.train import Progress
 
-__all__ = ["Show", "bar", "duration", "speed"]
+__all__ = ["Show", "bar", "counted", "duration", "speed"]
 
 Show = Callable[["Progress", Mapping[str, float]], None]
 
@@ -76,7 +77,7 @@ class Teller:
 
     def words(self, valid: Mapping[str, float]) -> str:
         """Rate and distortion apart, or the losses of the players; then what validation says."""
-        shown = [name for name in ("rate", "distortion") if name in self.record]
+        shown: list[str] = [name for name in ("rate", "distortion") if name in self.record]
         shown = shown or [name for name in self.record if name.startswith("loss/")]
         said = [f"{name.removeprefix('loss/')} {self.record[name]:.2f}" for name in shown]
         if "loss" in valid:
@@ -138,6 +139,20 @@ def _rich_bar() -> RichProgress:
         TextColumn("{task.fields[words]}"),
     ]
     return Progress(*columns, console=Console(file=sys.stderr), auto_refresh=False)
+
+
+def counted(batches: Iterable[Batch], total: int, title: str) -> Iterator[Batch]:
+    """Batches as they go by, counted on one line of a terminal once they have taken a while."""
+    began, done = time.monotonic(), 0
+    watched = sys.stderr is not None and sys.stderr.isatty()
+    for batch in batches:
+        yield batch
+        done += len(batch)
+        passed = time.monotonic() - began
+        if watched and passed > 1:
+            left = duration(passed / done * (total - done))
+            end = "\n" if done >= total else ""
+            print(f"\r{title}: {done:,} of {total:,}  {left} left ", end=end, file=sys.stderr, flush=True)
 
 
 def speed(record: Mapping[str, float]) -> str:

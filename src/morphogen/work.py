@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from morphogen.abilities import Autoencodes
 from morphogen.core.distribution import Normal
-from morphogen.core.model import Encodes, Scores
+from morphogen.core.model import Decodes, Encodes, Scores
 from morphogen.errors import UserError
 from morphogen.examples import Data
 
@@ -86,7 +85,7 @@ def _bound(model: object) -> float | None:
     return next((float(p.bound) for p in parts if isinstance(getattr(p, "bound", None), float)), None)
 
 
-def decode_all(model: Autoencodes, flat: Tensor, label: int | None, rows: int) -> Tensor:
+def decode_all(model: Decodes, flat: Tensor, label: int | str | None, rows: int) -> Tensor:
     """Flat codes to examples, a batch at a time, on the CPU."""
     device = device_of(model)
     y = None

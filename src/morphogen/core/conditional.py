@@ -52,4 +52,5 @@ class Conditional(nn.Module):
         said = self.net(given, condition)
         if len(lead) != 1:
             said = said.unflatten(0, lead) if lead else said.squeeze(0)
-        return self.family(said if said.dtype.itemsize > 4 else said.float())
+        of: Distribution = self.family(said if said.dtype.itemsize > 4 else said.float())
+        return of

@@ -89,7 +89,9 @@ def _download(remote: Remote) -> Path:
         try:
             content = _read(url, remote)
         except (OSError, HTTPException, ValueError) as error:
-            tried.append(f"{url} ({getattr(error, 'reason', None) or error})")
+            tried.append(f"{url} ({error})")
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
             continue
         _check(url, remote, content)
         return keep(cache_folder() / remote.name, content)

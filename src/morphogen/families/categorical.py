@@ -31,7 +31,7 @@ class Categorical(Factorised):
 
     def log_each(self, x: Tensor) -> Tensor:
         level = self._level(x)
-        shape = torch.broadcast_shapes(level.shape, self.log_p.select(self.axis, 0).shape)
+        shape = torch.broadcast_tensors(level, self.log_p.select(self.axis, 0))[0].shape  # type: ignore[no-untyped-call]
         log_p = self.log_p.movedim(self.axis, -1).expand(*shape, -1)
         return log_p.gather(-1, level.expand(shape).unsqueeze(-1)).squeeze(-1)
 

@@ -68,7 +68,7 @@ class Logistics(Distribution):
                 mean = mean + self.link.select(axis, row) * x.select(axis, i)
                 row += 1
             means.append(mean)
-        return torch.stack(torch.broadcast_tensors(*means), axis)
+        return torch.stack(torch.broadcast_tensors(*means), axis)  # type: ignore[no-untyped-call]
 
     def _draw(self, pick: Tensor, offset: Tensor) -> Tensor:
         """Colours in turn, from the picked component; `offset` is standard logistic noise, or zero for the mean."""
@@ -133,7 +133,7 @@ class logistics(Family):
         k, c, sites = self.mixture, self.depth, self.space.sites
         said = said.reshape(*said.shape[: said.dim() - len(self.out.shape)], k, 1 + 2 * c + self.links, *sites)
         axis = -len(sites) - 1
-        logits, mean, log_scale, link = said.split([1, c, c, self.links], axis)
+        logits, mean, log_scale, link = torch.split(said, [1, c, c, self.links], axis)  # type: ignore[no-untyped-call]
         return Logistics(
             logits.squeeze(axis), mean, (log_scale - 1).clamp(-7.0, 5.0), torch.tanh(link), self.space.levels,
             self.space.shape, len(sites),

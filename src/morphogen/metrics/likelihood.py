@@ -104,8 +104,8 @@ def log_likelihood(
         bad = torch.nonzero(~torch.isfinite(values)).flatten()
         if len(bad):
             raise Failure(
-                f"{name} is not finite for {len(bad)} of {len(values)} data (the first is number {int(bad[0])}, "
-                "counted from 0): the weights or the data hold NaN or overflow; look at the log, or score an earlier state"
+                f"{name} is not finite for {len(bad)} of {len(values)} data (the first, from 0, is {int(bad[0])}): "
+                "the weights or the data hold NaN, or overflow; look at the run's log, or score an earlier state"
             )
     return Likelihood(
         log_p, -(distortion + rate), distortion, rate, spread.variance, model.space, _gives_mass(model), samples, seed

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from morphogen.core.batch import Batch
 from morphogen.core.build import Family, Net, Prior, Term, part, register
 from morphogen.core.conditional import Conditional
+from morphogen.core.distribution import Distribution
 from morphogen.core.inference import Inference, Latent
 from morphogen.core.model import Model, Turn
 from morphogen.core.space import Space, Vector
@@ -36,7 +37,7 @@ class vae(Model):
         /,
         *,
         latent: int = 32,
-        net: Net = "mlp",  # type: ignore[assignment]  (a default may be a name, as in a recipe)
+        net: Net = "mlp",  # type: ignore[assignment]  # a default may be a name, as in a recipe
         decoder: Net | None = None,
         posterior: Family = "normal",  # type: ignore[assignment]
         likelihood: Family | None = None,
@@ -96,11 +97,13 @@ class vae(Model):
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The centre of the posterior."""
-        return self.posterior(x, self.condition(y)).centre
+        q: Distribution = self.posterior(x, self.condition(y))
+        return q.centre
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """The centre of the likelihood."""
-        return self.likelihood(z, self.condition(y)).centre
+        likelihood: Distribution = self.likelihood(z, self.condition(y))
+        return likelihood.centre
 
     def sample(self, n: int, y: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         """New examples; a conditional model that is not told labels goes through them in turn."""

@@ -71,13 +71,46 @@ def conv(inp: int, out: int, kernel: int = 3, stride: int = 1, gain: float = mat
 class Up(nn.Module):
     """Twice the size, cropped to `size`: a convolution says four pixels for each, then laid out (sub-pixel)."""
 
-    def __init__(self, inp: int, out: int, size: tuple[int, int], gain: float = math.sqrt(2)) -> None:
+    def __init__(
+        self, inp: int, out: int, size: tuple[int, int], kernel: int = 3, gain: float = math.sqrt(2), factor: int = 2
+    ) -> None:
         super().__init__()
-        self.conv, self.size = conv(inp, 4 * out, 3, gain=gain), size
+        self.conv, self.size, self.factor = conv(inp, factor**2 * out, kernel, gain=gain), size, factor
 
     def forward(self, h: Tensor) -> Tensor:
         height, width = self.size
-        return F.pixel_shuffle(self.conv(h), 2)[..., :height, :width]
+        return F.pixel_shuffle(self.conv(h), self.factor)[..., :height, :width]
+
+
+class Down(nn.Module):
+    """A `factor`-th of the size without loss: pixels of one patch become channels of one pixel (space to depth)."""
+
+    def __init__(self, size: tuple[int, int], factor: int) -> None:
+        super().__init__()
+        self.factor, self.margin = factor, [-size[1] % factor, -size[0] % factor]
+
+    def forward(self, h: Tensor) -> Tensor:
+        if any(self.margin):
+            h = F.pad(h, (0, self.margin[0], 0, self.margin[1]))
+        return F.pixel_unshuffle(h, self.factor)
+
+
+class ToVector(nn.Module):
+    """A picture of features laid out as a vector, pixel by pixel: what lies channels-last need not move."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h.permute(0, 2, 3, 1).flatten(1)
+
+
+class ToImage(nn.Module):
+    """A vector as a picture of features, channels-last: the inverse of `ToVector`."""
+
+    def __init__(self, depth: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.shape = (*size, depth)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h.unflatten(1, self.shape).permute(0, 3, 1, 2)
 
 
 class Residual(nn.Module):
@@ -91,7 +124,8 @@ class Residual(nn.Module):
         nn.init.zeros_(last.weight)
 
     def forward(self, h: Tensor) -> Tensor:
-        return h + self.body(h)
+        said: Tensor = h + self.body(h)
+        return said
 
 
 def _join(h: Tensor, y: Tensor | None) -> Tensor:
@@ -140,16 +174,16 @@ class Leave(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         said: Tensor = self.linear(h)
-        return said.unflatten(1, self.shape) if len(self.shape) > 1 else said
+        return said.reshape(-1, *self.shape)
 
 
-def image_sizes(image: Image, stages: int | None) -> list[tuple[int, int]]:
-    """The sizes from the picture down, each half of the one before (rounded up), `stages` times or until 4 or fewer.
+def image_sizes(image: Image, stages: int | None, patch: int = 1) -> list[tuple[int, int]]:
+    """The sizes from the picture (in patches) down, each half of the one before, `stages` times or until 4 or fewer.
 
     >>> image_sizes(Image(28, 20), None)
     [(28, 20), (14, 10), (7, 5), (4, 3)]
     """
-    sizes = [(image.height, image.width)]
+    sizes = [(-(-image.height // patch), -(-image.width // patch))]
     while (min(sizes[-1]) > 4) if stages is None else (len(sizes) <= stages):
         height, width = sizes[-1]
         if max(height, width) == 1:

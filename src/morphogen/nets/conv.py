@@ -10,7 +10,19 @@ from torch import Tensor, nn
 
 from morphogen.core.build import register
 from morphogen.core.space import Image, Space, Vector
-from morphogen.nets.blocks import Activation, Enter, Leave, Up, activation, conv, image_sizes, linear, one_of
+from morphogen.nets.blocks import (
+    Activation,
+    Enter,
+    Leave,
+    ToImage,
+    ToVector,
+    Up,
+    activation,
+    conv,
+    image_sizes,
+    linear,
+    one_of,
+)
 
 __all__ = ["conv_net"]
 
@@ -49,14 +61,14 @@ class conv_net(nn.Module):
             layers = [conv(self.enter.depth, widths[0]), *finish(widths[0])]
             for before, after in pairwise(widths):
                 layers += [conv(before, after, stride=2), *finish(after)]
-            layers += [nn.Flatten(), Leave(small, out)]
+            layers += [ToVector(), Leave(small, out)]
         else:
-            layers = [linear(self.enter.flat, small), nn.Unflatten(1, (widths[-1], *sizes[-1])), *finish(widths[-1])]
+            layers = [linear(self.enter.flat, small), ToImage(widths[-1], sizes[-1]), *finish(widths[-1])]
             for i in range(len(sizes) - 1, 0, -1):
                 layers += [Up(widths[i], widths[i - 1], sizes[i - 1]), *finish(widths[i - 1])]
             layers += [conv(widths[0], out.depth, gain=1.0)]
         self.body = nn.Sequential(*layers)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         said: Tensor = self.body(self.enter(x, y))

@@ -8,14 +8,32 @@ from torch import Tensor, nn
 
 from morphogen.core.build import register
 from morphogen.core.space import Image, Space, Vector
-from morphogen.nets.blocks import Activation, Enter, Leave, Residual, Up, activation, conv, image_sizes, linear, one_of
+from morphogen.nets.blocks import (
+    Activation,
+    Down,
+    Enter,
+    Leave,
+    Residual,
+    ToImage,
+    ToVector,
+    Up,
+    activation,
+    conv,
+    image_sizes,
+    linear,
+    one_of,
+)
 
 __all__ = ["resnet"]
 
 
 @register("nets")
 class resnet(nn.Module):
-    """`blocks` residual blocks at every size, `width` channels at first, doubled at each halving up to `limit`."""
+    """`blocks` residual blocks at every size, `width` channels at first, doubled at each halving up to `limit`.
+
+    `patch` > 1 takes and gives pixels in patches, so that all work is done at a smaller size; `dense`, where given, is the
+    width of a dense layer between the smallest picture and the vector.
+    """
 
     def __init__(
         self,
@@ -28,6 +46,8 @@ class resnet(nn.Module):
         limit: int = 128,
         blocks: int = 1,
         stages: int | None = None,
+        patch: int = 1,
+        dense: int | None = None,
         act: Activation = "silu",
     ) -> None:
         super().__init__()
@@ -35,26 +55,30 @@ class resnet(nn.Module):
         way = one_of("resnet", inp, out)
         image = inp if way == "down" else out
         assert isinstance(image, Image)
-        sizes = image_sizes(image, stages)
+        sizes = image_sizes(image, stages, patch)
         widths = [min(width * 2**i, limit) for i in range(len(sizes))]
 
-        def residual(count: int) -> Residual:
-            return Residual(activation(act), conv(count, count), activation(act), conv(count, count))
+        def residuals(count: int) -> list[nn.Module]:
+            parts = ((activation(act), conv(count, count), activation(act), conv(count, count)) for _ in range(blocks))
+            return [Residual(*body) for body in parts]
 
-        small = widths[-1] * sizes[-1][0] * sizes[-1][1]
+        full, small = (image.height, image.width), widths[-1] * sizes[-1][0] * sizes[-1][1]
         layers: list[nn.Module]
         if way == "down":
-            layers = [conv(self.enter.depth, widths[0], gain=1.0)]
+            layers = [Down(full, patch), conv(self.enter.depth * patch**2, widths[0], gain=1.0)]
             for i, count in enumerate(widths):
                 layers += [conv(widths[i - 1], count, stride=2, gain=1.0)] if i else []
-                layers += [residual(count) for _ in range(blocks)]
-            layers += [activation(act), nn.Flatten(), Leave(small, out)]
+                layers += residuals(count)
+            layers += [activation(act), ToVector()]
+            layers += [linear(small, dense), activation(act)] if dense else []
+            layers += [Leave(dense or small, out)]
         else:
-            layers = [linear(self.enter.flat, small, gain=1.0), nn.Unflatten(1, (widths[-1], *sizes[-1]))]
+            layers = [linear(self.enter.flat, dense), activation(act)] if dense else []
+            layers += [linear(dense or self.enter.flat, small, gain=1.0), ToImage(widths[-1], sizes[-1])]
             for i in range(len(widths) - 1, -1, -1):
-                layers += [residual(widths[i]) for _ in range(blocks)]
-                layers += [Up(widths[i], widths[i - 1], sizes[i - 1], gain=1.0)] if i else []
-            layers += [activation(act), conv(widths[0], out.depth, gain=1.0)]
+                layers += residuals(widths[i])
+                layers += [Up(widths[i], widths[i - 1], sizes[i - 1], kernel=1, gain=1.0)] if i else []
+            layers += [activation(act), Up(widths[0], out.depth, full, gain=1.0, factor=patch)]
         self.body = nn.Sequential(*layers)
         self.to(memory_format=torch.channels_last)
 

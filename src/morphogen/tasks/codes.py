@@ -17,7 +17,7 @@ __all__ = ["decode", "encode"]
 
 
 @task(exact=True)
-def encode(model: Encodes, data: Data = None, n: Count | None = None) -> Values:  # type: ignore[assignment]
+def encode(model: Encodes, data: Data, n: Count | None = None) -> Values:
     """The codes of examples, with their labels and names: x, y and names of an .npz, or .npy or .csv.
 
     data: a set by name, or files; without it, the run's own test examples
@@ -52,4 +52,4 @@ def decode(model: Decodes, codes: Codes, *, label: str | None = None) -> Values:
     from morphogen.values import Values
     from morphogen.work import decode_all
 
-    return Values(decode_all(model, codes.flatten(1), label, ROWS), model.space)  # type: ignore[arg-type]
+    return Values(decode_all(model, codes.flatten(1), label, ROWS), model.space)

@@ -22,7 +22,7 @@ LOOK_AT = 10_000  # examples that say how the codes lie
 @task
 def traverse(
     model: Autoencodes,
-    data: Data = None,  # type: ignore[assignment]
+    data: Data,
     n: Count = 10,
     *,
     steps: Count = 11,
@@ -54,7 +54,7 @@ def traverse(
     codes = lie.mean.repeat(len(rows) * steps, 1)
     for row, dimension in enumerate(rows):
         codes[row * steps : (row + 1) * steps, dimension] += stops * lie.scale[dimension]
-    values = Values(decode_all(model, codes, label, ROWS), model.space, steps)  # type: ignore[arg-type]
+    values = Values(decode_all(model, codes, label, ROWS), model.space, steps)
     values.remark = (
         f"{len(lie.active)} of {len(lie.order)} dimensions are active; rows, from the top: {', '.join(map(str, rows))}"
     )
@@ -64,7 +64,7 @@ def traverse(
 @task
 def manifold(
     model: Autoencodes,
-    data: Data = None,  # type: ignore[assignment]
+    data: Data,
     n: Count = 20,
     *,
     label: str | None = None,
@@ -91,7 +91,7 @@ def manifold(
     codes = lie.mean.repeat(n * n, 1)
     codes[:, plane[0]] = across.repeat(n)
     codes[:, plane[1]] = up.flip(0).repeat_interleave(n)
-    x = decode_all(model, codes, label, ROWS)  # type: ignore[arg-type]
+    x = decode_all(model, codes, label, ROWS)
     names = [f"z{dimension}" for dimension in plane]
     extent = [(float(s[0]), float(s[-1])) for s in (across, up)]
     figure = figures.scatter(lie.codes[:, plane], lie.labels, list(data.data.classes), axes=names, frame=extent)
@@ -101,7 +101,6 @@ def manifold(
             f"this code has {len(lie.order)} dimensions: the plane is that of the two most active, "
             f"{plane[0]} and {plane[1]}, the others stay at their mean; model.latent=2 trains a code that is a plane"
         )
-    assert torch.isfinite(codes).all()
     return values
 
 

@@ -48,7 +48,7 @@ def sample(
 
 
 @task
-def reconstruct(model: Autoencodes, data: Data = None, n: Count = 32) -> Values:  # type: ignore[assignment]
+def reconstruct(model: Autoencodes, data: Data, n: Count = 32) -> Values:
     """Examples as the model sees them: each above its reconstruction.
 
     data: a set by name, or files; without it, the run's own test examples
@@ -72,7 +72,7 @@ def reconstruct(model: Autoencodes, data: Data = None, n: Count = 32) -> Values:
 @task
 def interpolate(
     model: Autoencodes,
-    data: Data = None,  # type: ignore[assignment]
+    data: Data,
     n: Count = 8,
     *,
     steps: Count = 10,

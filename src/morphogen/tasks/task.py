@@ -144,11 +144,11 @@ def _argument(parameter: inspect.Parameter, help: str) -> Argument:
     word, many = _bare(str(parameter.annotation))
     if word not in READERS and not word.startswith("Literal[") and word not in OPENED:
         raise TypeError(f"{parameter.name}: {word} is no word for a type that tasks know ({', '.join(READERS)})")
-    required = parameter.default is parameter.empty
+    required = parameter.default is parameter.empty and word != "Data"  # a run has data of its own
     return Argument(
         name=parameter.name,
         type=word,
-        default=None if required else parameter.default,
+        default=None if parameter.default is parameter.empty else parameter.default,
         required=required,
         many=many,
         option=parameter.kind is parameter.KEYWORD_ONLY or len(parameter.name) == 1,

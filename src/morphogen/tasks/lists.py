@@ -1,0 +1,126 @@
+"""Lists: what there is, and what it needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from morphogen.tasks.task import task
+
+__all__ = ["checks", "data", "recipe", "recipes", "tasks"]
+
+
+@task
+def recipes() -> list[dict[str, Any]]:
+    """The recipes that ship with the package."""
+    from morphogen import recipe as shelf
+
+    return [{"recipe": name, "summary": shelf.summary(name)} for name in shelf.names()]
+
+
+@task
+def data() -> list[dict[str, Any]]:
+    """The data sets that are known by name, and what else can be data."""
+    from morphogen.core.build import describe, names
+
+    return [
+        {"data": name, "summary": describe("data", name)[0], "options": ", ".join(a.name for a in describe("data", name)[1])}
+        for name in names("data")
+    ]
+
+
+@task
+def tasks() -> list[dict[str, Any]]:
+    """What can be done, and what each task needs."""
+    from morphogen.tasks.task import tasks as known
+
+    return [{"task": t.name, "needs": _needs(t.needs), "summary": t.summary} for t in known().values()]
+
+
+def _needs(word: str) -> str:
+    return {"": "nothing", "OpenRun": "a run"}.get(word, f"a run whose model {word[:1].lower()}{word[1:]}")
+
+
+@task
+def recipe(file: Path) -> dict[str, Any]:
+    """The recipe that an output carries: the run, the seed and the arguments that made it.
+
+    file: a .png, .gif, .wav, .jsonl, .csv or .npz of ours
+    """
+    from morphogen import files
+    from morphogen.errors import UserError
+
+    note = files.read_note(file)
+    if note is None:
+        raise UserError(f"{file} carries no recipe: it was not made here, or another program has rewritten it")
+    return note
+
+
+@task
+def checks() -> dict[str, Any]:
+    """Versions, devices, compiler, extras and data of this machine: what to paste into a bug report."""
+    import os
+    import platform
+
+    import torch
+
+    from morphogen import __version__, machine
+
+    device = machine.choose_device("auto")
+    return {
+        "morphogen": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} to use",
+        "threads": torch.get_num_threads(),
+        "memory": _memory(),
+        "device": str(device) + (f" ({torch.cuda.get_device_name()})" if device.type == "cuda" else ""),
+        "precision": str(machine.choose_precision("auto", device)).removeprefix("torch."),
+        "products": machine.prepare(),
+        "compiler": "found" if machine.compiler_found(device) else "none: torch.compile is not used",
+        "packages": _versions(),
+        "data": _found(),
+    }
+
+
+def _processor() -> str:
+    import platform
+
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(errors="replace").splitlines() if info.is_file() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.machine()
+
+
+def _memory() -> str:
+    import os
+
+    try:
+        return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB"
+    except (ValueError, OSError, AttributeError):
+        return "unknown"
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    known = ("torch", "numpy", "safetensors", "pydantic", "pillow", "rich", "matplotlib", "tensorboard", "trackio")
+    said = {}
+    for name in known:
+        try:
+            said[name] = version(name)
+        except PackageNotFoundError:
+            said[name] = 'not installed: pip install "morphogen[track]"' if name in known[-2:] else "missing"
+    return said
+
+
+def _found() -> dict[str, str]:
+    from morphogen.data.fetch import data_folders
+
+    folders = {str(folder): folder for folder in data_folders()}
+    said = {}
+    for name, folder in folders.items():
+        sets = sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+        said[name] = ", ".join(sets) or ("empty" if folder.is_dir() else "not there")
+    return said

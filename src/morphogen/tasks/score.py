@@ -1,0 +1,92 @@
+"""Score: how good a run is, in numbers that carry their protocol."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from morphogen.tasks.task import Count, Seed, task
+
+if TYPE_CHECKING:
+    from morphogen.abilities import Autoencodes
+    from morphogen.core.model import Scores
+    from morphogen.examples import Data
+    from morphogen.opened import OpenRun
+
+__all__ = ["error", "evaluate", "score"]
+
+
+@task(exact=True)
+def score(model: Scores, data: Data, n: Count | None = None, *, samples: Count = 500, seed: Seed = 0) -> dict[str, Any]:
+    """How likely examples are: log p(x) by importance sampling, the ELBO as rate + distortion, bits, active units.
+
+    data: a set by name, or files; without it, the run's own test examples
+    n: only the first so many
+    samples: codes drawn for each example; more of them come closer to log p(x), from below
+    seed: of those draws
+    """
+    from morphogen.errors import UserError
+    from morphogen.metrics.likelihood import log_likelihood
+    from morphogen.progress import counted
+    from morphogen.work import device_of
+
+    data, device = data.limited(n), device_of(model)
+    one = data.first(1, device)
+    if not model.infer(one.x, one.y).has_rate:
+        raise UserError(
+            f"score asks a model to say how likely examples are (Scores), which this {type(model).__name__} cannot do: its "
+            "code is a point, without rate or likelihood; train one with model.posterior=normal and a rate among its terms"
+        )
+    batches = counted(data.batches(device=device), len(data), "score")
+    return log_likelihood(model, batches, samples, seed=seed).facts()
+
+
+@task(exact=True)
+def error(model: Autoencodes, data: Data, n: Count | None = None) -> dict[str, Any]:
+    """How far reconstructions are from their originals: root mean square, or the share of symbols that are wrong.
+
+    data: a set by name, or files; without it, the run's own test examples
+    n: only the first so many
+    """
+    from morphogen.work import device_of
+
+    data = data.limited(n)
+    total, numbers = 0.0, True
+    for batch in data.batches(device=device_of(model)):
+        back = model.decode(model.encode(batch.x, batch.y), batch.y)
+        numbers = batch.x.is_floating_point()
+        apart = (back.float() - batch.x).square() if numbers else (back != batch.x)
+        total += float(apart.double().flatten(1).mean(1).sum())
+    mean = total / len(data)
+    said = {"root_mean_square": mean**0.5} if numbers else {"share_wrong": mean}
+    return said | {"protocol": {"reconstruction": "the centre of p(x | centre of q(z | x))", "per": "element"}}
+
+
+@task
+def evaluate(
+    run: OpenRun, data: Data, n: Count | None = None, *, samples: Count = 500, seed: Seed = 0
+) -> dict[str, Any]:
+    """Every metric that fits the model, with its protocol, kept in RUN/scores.json and told in RUN/report.md.
+
+    data: a set by name, or files; without it, the run's own test examples
+    n: only the first so many
+    samples: codes drawn for each example
+    seed: of those draws
+    """
+    from morphogen import figures, report
+    from morphogen.errors import UserError
+
+    few = data.limited(n)
+    metrics = {"likelihood": ("score", {"samples": samples, "seed": seed}), "reconstruction": ("error", {})}
+    said: dict[str, Any] = {}
+    for name, (by, how) in metrics.items():
+        try:
+            said[name] = getattr(run, by)(few, **how)
+        except UserError as refusal:
+            said[name] = {"not measured": str(refusal)}
+    for part in said.values():
+        if "protocol" in part:
+            shown = [word for word in ("--samples", str(samples), "--seed", str(seed)) if "samples" in part["protocol"]]
+            part["protocol"]["command"] = " ".join(["morphogen evaluate", str(run.path), *shown])
+    figures.curves(run.run)
+    written = report.write(run.run, said)
+    return said | {"report": str(written)}
