@@ -5,6 +5,7 @@ Two markers, each on a line of its own in README.md or a page of docs/guide:
     <!-- output: morphogen score runs/guide-mnist -->            the fenced block below becomes what the command prints
     <!-- picture: morphogen sample RUN -o docs/guide/pictures/samples.png | Digits that nobody wrote -->
                                                                  the image below becomes the one the command makes
+                                                                 (COMMAND => FILE where it makes several)
 
 A run of the guide that is not there yet is trained first, as RUNS says. Outputs are as printed, but for the paths of
 this machine and lines beyond the fortieth.
@@ -95,16 +96,17 @@ def after(lines: list[str], start: int) -> int:
     """Where the block that a marker owns ends: the fence or the image below it, if there is one."""
     if start < len(lines) and lines[start].startswith("```"):
         return lines.index("```", start + 1) + 1
-    return start + 1 if start < len(lines) and IMAGE.match(lines[start]) else start
+    return start + 2 if start + 1 < len(lines) and not lines[start] and IMAGE.match(lines[start + 1]) else start
 
 
 def made(page: Path, kind: str, command: str, words: str) -> list[str]:
     """The lines that belong below a marker."""
+    command, _, other = command.partition(" => ")
     said = printed(command)
     if kind == "output":
         return ["```text", f"$ {command}", *said.split("\n"), "```"]
-    picture = next(word for word in shlex.split(command) if word.startswith(PICTURES))
-    return [f"![{words}]({os.path.relpath(ROOT / picture, page.parent)})"]
+    picture = other or next(word for word in shlex.split(command) if word.startswith(PICTURES))
+    return ["", f"![{words}]({os.path.relpath(ROOT / picture, page.parent)})"]  # without the blank line it is no image
 
 
 def fill(page: Path) -> None:

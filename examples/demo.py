@@ -5,19 +5,18 @@ Nothing here is special: each line after a `$` is a command that you can type. A
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from itertools import chain, count
 from pathlib import Path
 
-from PIL import Image
+import morphogen as mg
+from morphogen import files
 
 MORPHOGEN = Path(sys.executable).with_name("morphogen")
-RAMP = " .:-=+*#%@"
+ROW = 10
 
 
 def morphogen(arguments: str) -> None:
@@ -34,18 +33,12 @@ def fresh() -> Path:
     return next(path for name in names if not (path := Path("runs") / name).exists())
 
 
-def drawn(path: Path, width: int) -> Iterator[str]:
-    """A picture as lines of text: two pixels a character where the terminal can, letters where it cannot."""
-    picture = Image.open(path).convert("L")
-    height = 2 * round(width * picture.height / picture.width / 2)
-    grey = list(picture.resize((width, height), Image.Resampling.BOX).tobytes())
-    rows = [grey[start : start + width] for start in range(0, len(grey), width)]
-    if not sys.stdout.isatty() or "utf" not in (sys.stdout.encoding or "").lower() or "NO_COLOR" in os.environ:
-        yield from ("".join(RAMP[value * len(RAMP) // 256] for value in row) for row in rows[::2])
-        return
-    for upper, lower in zip(rows[::2], rows[1::2], strict=True):
-        cells = (f"\x1b[38;2;{a};{a};{a};48;2;{b};{b};{b}m▀" for a, b in zip(upper, lower, strict=True))
-        yield "".join(cells) + "\x1b[0m"
+def show(run: Path) -> None:
+    """Samples in the terminal, asked for from Python: every command is a method of an opened run."""
+    samples = mg.open(run).sample(3 * ROW)
+    print("\n>>> mg.open(run).sample(30)")
+    for row in samples.x.split(ROW):
+        print(files.show(row, samples.space, colour=sys.stdout.isatty(), count=ROW), flush=True)
 
 
 def main() -> None:
@@ -53,8 +46,8 @@ def main() -> None:
     began = time.perf_counter()
     run = fresh()
     morphogen(f"train vae digits train.minutes=0.5 --run {run}")
-    morphogen(f"sample {run} -n 24 -o {run}/samples.png")
-    print("\n".join(drawn(run / "samples.png", width=96)), flush=True)
+    morphogen(f"sample {run} -n 64 -o {run}/samples.png")
+    show(run)
     morphogen(f"reconstruct {run} -n 8 -o {run}/reconstructions.png")
     morphogen(f"interpolate {run} -o {run}/interpolation.gif")
     morphogen(f"encode {run} -o {run}/codes.npz")

@@ -30,7 +30,6 @@ from morphogen.data.split import by_hash, row_hashes
 from morphogen.data.stores import FileStore, MemoryStore, npy_header
 from morphogen.errors import UserError
 
-
 USERS = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
 
 
@@ -59,7 +58,9 @@ def test_a_batch_is_a_function_of_seed_and_step():
     forth = [one.at(step) for step in range(20)]
     back = [two.at(step) for step in reversed(range(20))][::-1]
     for a, b in zip(forth, back, strict=True):
-        assert torch.equal(a.x, b.x) and torch.equal(a.y, b.y) and a.y.dtype == torch.int64
+        assert torch.equal(a.x, b.x)
+        assert torch.equal(a.y, b.y)
+        assert a.y.dtype == torch.int64
         assert torch.equal((a.x[:, 0, 0, 0] * 255).round().long(), a.y)
     assert not torch.equal(Batches(data, "train", 8, seed=4).at(0).y, one.at(0).y)
 
@@ -87,7 +88,8 @@ def test_ranks_share_the_batch_of_one_process(world):
     whole = Batches(data, "train", 10, seed=1).at(7)
     shares = [Batches(data, "train", 10, seed=1, rank=r, world=world).at(7) for r in range(world)]
     assert torch.equal(torch.cat([s.x for s in shares]), whole.x)
-    assert [s.start for s in shares] == [r * 10 // world for r in range(world)] and {s.total for s in shares} == {10}
+    assert [s.start for s in shares] == [r * 10 // world for r in range(world)]
+    assert {s.total for s in shares} == {10}
     with noise.source(Noise(0, "train", 7, total=10)):
         everything = noise.normal((10, 3), event=1, like=whole.x)
     for share in [m for s in shares for m in s.shares(2)]:
@@ -124,7 +126,8 @@ def test_a_file_gives_the_batches_that_memory_gives(tmp_path):
         assert torch.equal(one.at(step).x, two.at(step).x)
     assert torch.equal(torch.cat([b.x for b in one.sweep(10)]), torch.cat([b.x for b in two.sweep(10)]))
     rows = torch.tensor([5, 6, 7, 7, 100, 0])
-    assert torch.equal(file.gather(rows), memory.gather(rows)) and len(file.gather(rows[:0])) == 0
+    assert torch.equal(file.gather(rows), memory.gather(rows))
+    assert len(file.gather(rows[:0])) == 0
     with pytest.raises(IndexError):
         file.gather(torch.tensor([101]))
     two.close()
@@ -159,8 +162,7 @@ def test_a_file_that_shrinks_is_an_error_where_it_is_asked_for(tmp_path):
     batches.at(0)
     os.truncate(path, 5000)
     with pytest.raises(UserError, match="became shorter"):
-        for step in range(1, 12):
-            batches.at(step)
+        [batches.at(step) for step in range(1, 12)]
     batches.close()
     with pytest.raises(UserError, match="cut off"):
         FileStore(path)
@@ -222,7 +224,8 @@ def test_pictures_are_known_by_looking(tmp_path, memory):
         data = open_data(tmp_path / f"{number}.npy", memory=memory)
         assert data.space == space, data.protocol
         seen = torch.cat([b.x for b in Batches(data, "train", 4).sweep(7)])
-        assert seen.shape[1:] == space.shape and 0 <= float(seen.min()) <= float(seen.max()) <= 1
+        assert seen.shape[1:] == space.shape
+        assert 0 <= float(seen.min()) <= float(seen.max()) <= 1
         assert sum(map(len, data.splits.values())) == 40
 
 
@@ -231,7 +234,8 @@ def test_streaming_and_memory_agree_on_everything(tmp_path):
     one = open_data(tmp_path / "x.npy")
     for _ in range(2):  # the second time the survey comes from the cache
         two = open_data(tmp_path / "x.npy", memory=1e-6)
-        assert one.fingerprint == two.fingerprint and one.facts() == two.facts()
+        assert one.fingerprint == two.fingerprint
+        assert one.facts() == two.facts()
         assert torch.equal(Batches(one, "train", 9).at(3).x, Batches(two, "train", 9).at(3).x)
 
 
@@ -251,7 +255,8 @@ def test_symbols_and_labels(tmp_path):
     x = np.random.default_rng(0).integers(0, 7, (60, 9))
     np.savez(tmp_path / "x.npz", x=x, y=np.array(["no", "yes"] * 30))
     data = open_data(tmp_path / "x.npz")
-    assert data.space == Tokens(9, 7) and data.classes == ("no", "yes")
+    assert data.space == Tokens(9, 7)
+    assert data.classes == ("no", "yes")
     assert Batches(data, "train", 4).at(0).x.dtype == torch.int64
 
 
@@ -260,8 +265,10 @@ def test_a_file_with_its_own_test_split(tmp_path):
     x, t = draw.integers(0, 256, (50, 4, 4), dtype=np.uint8), draw.integers(0, 256, (7, 4, 4), dtype=np.uint8)
     np.savez(tmp_path / "x.npz", x_train=x, y_train=np.arange(50) % 3, x_test=t, y_test=np.arange(7) % 3)
     data = open_data(tmp_path / "x.npz")
-    assert len(data.splits["test"]) == 7 and len(data.splits["train"]) + len(data.splits["valid"]) == 50
-    assert data.splits["test"].y.tolist() == [0, 1, 2, 0, 1, 2, 0] and "as given" in data.protocol
+    assert len(data.splits["test"]) == 7
+    assert len(data.splits["train"]) + len(data.splits["valid"]) == 50
+    assert data.splits["test"].y.tolist() == [0, 1, 2, 0, 1, 2, 0]
+    assert "as given" in data.protocol
 
 
 @pytest.mark.parametrize(
@@ -325,7 +332,8 @@ def test_tiny_sets_leave_no_split_empty(count):
 
 def test_fingerprints_tell_data_and_options_apart():
     prints = [open_data("digits", **o).fingerprint for o in ({}, {"valid": 0.2}, {"limit": 50}, {"binary": "dynamic"})]
-    assert len(set(prints)) == 4 and open_data("digits").fingerprint == prints[0]
+    assert len(set(prints)) == 4
+    assert open_data("digits").fingerprint == prints[0]
 
 
 # Binarisation
@@ -335,11 +343,14 @@ def test_dynamic_binarisation_is_new_each_epoch_and_repeats_by_seed():
     data = open_data("digits", limit=40, binary="dynamic")
     batches = Batches(data, "train", 40, seed=1, shuffle=False)
     first, second = batches.at(0).x, batches.at(1).x
-    assert data.space.levels == 2 and set(first.unique().tolist()) == {0.0, 1.0} and not torch.equal(first, second)
+    assert data.space.levels == 2
+    assert set(first.unique().tolist()) == {0.0, 1.0}
+    assert not torch.equal(first, second)
     assert torch.equal(first, Batches(data, "train", 40, seed=1, shuffle=False).at(0).x)
     mean = torch.stack([batches.at(step).x for step in range(400)]).mean(0)
     grey = next(Batches(open_data("digits", limit=40), "train", 40).sweep(40)).x
-    assert float((mean - grey).abs().max()) < 0.15 and float((mean - grey).abs().mean()) < 0.02
+    assert float((mean - grey).abs().max()) < 0.15
+    assert float((mean - grey).abs().mean()) < 0.02
 
 
 @pytest.mark.parametrize("how", ["static", "threshold"])
@@ -347,7 +358,8 @@ def test_fixed_binarisation_is_fixed(how):
     one, two = (open_data("digits", binary=how) for _ in range(2))
     x = next(Batches(one, "train", 9, seed=1).sweep(2000)).x
     assert torch.equal(x, next(Batches(two, "train", 9, seed=2).sweep(2000)).x)
-    assert set(x.unique().tolist()) == {0.0, 1.0} and one.space == Image(8, 8, 1, 2)
+    assert set(x.unique().tolist()) == {0.0, 1.0}
+    assert one.space == Image(8, 8, 1, 2)
     assert ("static" if how == "static" else "one half") in one.protocol
 
 
@@ -373,11 +385,14 @@ def test_a_folder_of_classes(tmp_path):
         draw(tmp_path / "set" / "cat" / f"{number}.png", "L", seed=number)
         draw(tmp_path / "set" / "dog" / "old" / f"{number}.png", "L", seed=100 + number)
     data = open_data(tmp_path / "set")
-    assert data.space == Image(6, 8) and data.classes == ("cat", "dog") and not data.skipped
+    assert data.space == Image(6, 8)
+    assert data.classes == ("cat", "dog")
+    assert not data.skipped
     assert sum(int((split.y == 1).sum()) for split in data.splits.values()) == 30
     again = open_data({"use": "folder", "path": str(tmp_path / "set"), "memory": 1e-7})
     for _ in range(2):
-        assert again.fingerprint == data.fingerprint and not isinstance(again.splits["train"].x, MemoryStore)
+        assert again.fingerprint == data.fingerprint
+        assert not isinstance(again.splits["train"].x, MemoryStore)
         assert torch.equal(Batches(again, "train", 5).at(2).x, Batches(data, "train", 5).at(2).x)
         again = open_data({"use": "folder", "path": str(tmp_path / "set"), "memory": 1e-7})
 
@@ -387,7 +402,8 @@ def test_folders_named_for_splits(tmp_path):
         for number in range(count):
             draw(tmp_path / split / "ab"[number % 2] / f"{number}.png", seed=number + len(split) * 100)
     data = open_data(tmp_path)
-    assert len(data.splits["test"]) == 3 and data.classes == ("a", "b")
+    assert len(data.splits["test"]) == 3
+    assert data.classes == ("a", "b")
     assert len(data.splits["train"]) + len(data.splits["valid"]) == 20
 
 
@@ -395,7 +411,8 @@ def test_pictures_of_many_sizes_are_fitted(tmp_path):
     for number, size in enumerate([(10, 10), (20, 16), (30, 30), (400, 5), (20, 16)]):
         draw(tmp_path / f"{number}.png", size=size, seed=number)
     data = open_data(tmp_path)
-    assert data.space == Image(16, 20, 3) and "4 sizes found" in data.protocol
+    assert data.space == Image(16, 20, 3)
+    assert "4 sizes found" in data.protocol
     assert open_data(tmp_path, size=12).space == Image(12, 12, 3)
     draw(tmp_path / "big" / "x.png", size=(1024, 512))
     assert open_data(tmp_path / "big").space == Image(128, 256, 3)
@@ -481,10 +498,14 @@ def test_hostile_files_are_skipped_and_listed(tmp_path):
     data = open_data(tmp_path)
     skipped = dict(data.skipped)
     assert set(skipped) == bad | {"gone.png", "pipe.png"}, set(skipped) ^ bad
-    assert all(skipped.values()) and f"{len(skipped)} files skipped" in data.protocol
+    assert all(skipped.values())
+    assert f"{len(skipped)} files skipped" in data.protocol
     assert sum(map(len, data.splits.values())) == good
-    assert skipped["empty.png"] == "empty file" and "pixels" in skipped["bomb.png"] and "TIFF" in skipped["scan.tiff"]
-    assert "transparency laid on white" in data.protocol and "1 of 16 bits" in data.protocol
+    assert skipped["empty.png"] == "empty file"
+    assert "pixels" in skipped["bomb.png"]
+    assert "TIFF" in skipped["scan.tiff"]
+    assert "transparency laid on white" in data.protocol
+    assert "1 of 16 bits" in data.protocol
     with pytest.raises(UserError, match="strict is on"):
         open_data(tmp_path, strict=True)
 
@@ -497,7 +518,9 @@ def test_the_pixels_of_unusual_files_are_right(tmp_path):
     turned.save(tmp_path / "a" / "x.webp", lossless=True, exif=exif)
     data = open_data(tmp_path / "a")
     x = data.splits["train"].x.gather(torch.arange(2))
-    assert data.space == Image(6, 8, 3) and np.array_equal(x[0].numpy(), plain) and torch.equal(x[0], x[1])
+    assert data.space == Image(6, 8, 3)
+    assert np.array_equal(x[0].numpy(), plain)
+    assert torch.equal(x[0], x[1])
     Pictures.fromarray(np.full((6, 8), 40000, np.uint16)).save(tmp_path / "deep.png")
     assert data_of(tmp_path / "deep.png") == {round(40000 / 65535 * 255)}
     Pictures.new("RGBA", (8, 6), (255, 0, 0, 0)).save(tmp_path / "clear.png")
@@ -538,7 +561,8 @@ def test_every_name_and_recipe_resolves(tmp_path, monkeypatch):
     draw(tmp_path / "scans" / "x.png")
     np.save(tmp_path / "x.npy", np.zeros((3, 4, 4), "u1"))
     assert resolve("mnist", limit=5) == {"use": "mnist", "valid": 10000, "limit": 5}
-    assert resolve("./scans")["path"] == str(tmp_path / "scans") and resolve("./scans")["use"] == "folder"
+    assert resolve("./scans")["path"] == str(tmp_path / "scans")
+    assert resolve("./scans")["use"] == "folder"
     assert resolve({"use": "folder", "path": "scans"}) == resolve(tmp_path / "scans")
     assert resolve("x.npy")["use"] == "array"
     for spec in ("./scans", "x.npy", "digits"):
@@ -566,7 +590,8 @@ def test_mistakes_are_named(spec, options, word):
 
 def test_toy_sets_show_every_kind_of_space():
     words, table = open_data("patterns"), open_data("blobs")
-    assert isinstance(words.space, Tokens) and isinstance(table.space, Vector)
+    assert isinstance(words.space, Tokens)
+    assert isinstance(table.space, Vector)
     assert Batches(words, "train", 3).at(0).x.shape == (3, 12)
     assert abs(float(next(Batches(table, "train", 3).sweep(900)).x.mean())) < 1e-4
 
@@ -600,7 +625,8 @@ def test_a_download_is_checked_and_kept(mirror, tmp_path):
     (mirror / "tiny" / "x.gz").write_bytes(content)
     remote = Remote("tiny/x.gz", hashlib.sha256(content).hexdigest(), len(content))
     path = locate(remote)
-    assert path == tmp_path / "cache" / "morphogen" / "tiny" / "x.gz" and path.read_bytes() == content
+    assert path == tmp_path / "cache" / "morphogen" / "tiny" / "x.gz"
+    assert path.read_bytes() == content
     (mirror / "tiny" / "x.gz").unlink()
     assert locate(remote) == path
     path.write_bytes(content[:-1])
@@ -613,7 +639,9 @@ def test_a_wrong_download_is_refused(mirror, tmp_path):
     expected = hashlib.sha256(b"x").hexdigest()
     with pytest.raises(UserError) as error:
         locate(Remote("tiny/x.gz", expected, 50))
-    assert "tiny/x.gz" in str(error.value) and expected in str(error.value) and "got" in str(error.value)
+    assert "tiny/x.gz" in str(error.value)
+    assert expected in str(error.value)
+    assert "got" in str(error.value)
     assert not (tmp_path / "cache").exists()
 
 
@@ -635,7 +663,8 @@ def real(name: str, monkeypatch):
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
 def test_mnist_and_its_cousin(name, monkeypatch):
     data = real(name, monkeypatch)
-    assert data.facts()["sizes"] == {"train": 50_000, "valid": 10_000, "test": 10_000} and data.space == Image(28, 28)
+    assert data.facts()["sizes"] == {"train": 50_000, "valid": 10_000, "test": 10_000}
+    assert data.space == Image(28, 28)
     if name == "mnist":
         assert data.splits["train"].y[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
     assert open_data(name).fingerprint == data.fingerprint
@@ -643,7 +672,19 @@ def test_mnist_and_its_cousin(name, monkeypatch):
 
 def test_cifar10(monkeypatch):
     data = real("cifar10", monkeypatch)
-    assert data.facts()["sizes"] == {"train": 45_000, "valid": 5_000, "test": 10_000} and data.space == Image(32, 32, 3)
-    pixels = torch.cat([data.splits[name].x.values for name in ("train", "valid")])
-    mean = pixels.flatten(0, 2).sum(0, dtype=torch.int64).double() / (50_000 * 1024 * 255)
+    assert data.facts()["sizes"] == {"train": 45_000, "valid": 5_000, "test": 10_000}
+    assert data.space == Image(32, 32, 3)
+    pixels = torch.cat([data.splits[name].x.values for name in ("train", "valid")]).view(-1, 3).numpy()
+    levels = np.arange(256) / (255 * len(pixels))
+    mean = torch.tensor([float(np.bincount(pixels[:, c], minlength=256) @ levels) for c in range(3)]).double()
     assert torch.allclose(mean, torch.tensor([0.49139968, 0.48215841, 0.44653091]).double(), atol=1e-7)
+
+
+def test_the_first_examples_of_a_split(tmp_path):
+    split = open_data("digits").splits["train"]
+    few = split.first(7)
+    assert len(few) == 7
+    assert torch.equal(few.x.gather(torch.arange(7)), split.x.gather(torch.arange(7)))
+    assert torch.equal(few.y, split.y[:7])
+    assert len(split.first(10_000)) == len(split)
+    assert len(Split(on_disk(tmp_path / "x.npy", np.zeros((9, 2, 2, 1), "u1"))).first(3)) == 3

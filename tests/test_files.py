@@ -52,7 +52,8 @@ def test_every_space_goes_to_every_format_that_fits(tmp_path, space):
     values = some(space)
     for ending in files.suffixes(space):
         path = tmp_path / f"x{ending}"
-        assert files.save(path, values, space, NOTE) == [path] and path.stat().st_size
+        assert files.save(path, values, space, NOTE) == [path]
+        assert path.stat().st_size
         note = files.read_note(path)
         assert note == (None if ending in (".npy", ".txt") else NOTE), ending
         with pytest.raises(UserError, match="exists and is not overwritten"):
@@ -69,7 +70,8 @@ def test_what_is_written_is_read_back(tmp_path, space):
     for ending in set(files.suffixes(space)) - {".png", ".gif"}:
         files.save(tmp_path / f"x{ending}", values, space, NOTE)
         stored, names = files.load_examples(tmp_path / f"x{ending}", space)
-        assert len(names) == 5 and names[1].endswith(f"x{ending}[1]")
+        assert len(names) == 5
+        assert names[1].endswith(f"x{ending}[1]")
         assert torch.allclose(space.read(stored).float(), values.float(), atol=1e-4), ending
 
 
@@ -80,7 +82,8 @@ def test_a_folder_of_pictures_is_read_back(tmp_path, space):
     assert [p.name for p in paths] == [f"{i:05}.png" for i in range(5)]
     assert files.read_note(paths[2]) == NOTE | {"index": 2}
     stored, names = files.load_examples(tmp_path / "out", space)
-    assert torch.equal(space.read(stored), values) and names == [str(p) for p in paths]
+    assert torch.equal(space.read(stored), values)
+    assert names == [str(p) for p in paths]
 
 
 @pytest.mark.parametrize("space", SPACES, ids=str)
@@ -88,10 +91,12 @@ def test_every_space_shows_itself(space):
     for values in (some(space), some(space) * 0, some(space, 1)):
         plain = files.show(values, space)
         assert plain.strip() or not values.any()
-        assert all(len(line) < 130 for line in plain.splitlines()) and "\x1b" not in plain
+        assert all(len(line) < 130 for line in plain.splitlines())
+        assert "\x1b" not in plain
     if isinstance(space, Image):
         lines = files.show(some(space), space, colour=True).splitlines()
-        assert len(lines) == -(-space.height // 2) and all(line.endswith("\x1b[0m") for line in lines)
+        assert len(lines) == -(-space.height // 2)
+        assert all(line.endswith("\x1b[0m") for line in lines)
 
 
 def test_a_sheet_is_near_square_and_exact():
@@ -110,7 +115,9 @@ def test_a_gif_moves(tmp_path):
     space = Image(8, 8, 3)
     files.save(tmp_path / "x.gif", some(space, 7), space, NOTE)
     with Pictures.open(tmp_path / "x.gif") as picture:
-        assert picture.n_frames == 7 and picture.size == (224, 224) and picture.info["loop"] == 0
+        assert picture.n_frames == 7
+        assert picture.size == (224, 224)
+        assert picture.info["loop"] == 0
 
 
 def test_other_programs_can_read_what_is_written(tmp_path):
@@ -175,8 +182,8 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path):
             files.load_examples(tmp_path / "x.npy", Image(4, 4, 1, 17))
     with pytest.raises(UserError, match="no file"):
         files.load_examples(tmp_path / "nowhere.png", Image(4, 4))
+    (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="holds no file"):
-        (tmp_path / "empty").mkdir()
         files.load_examples(tmp_path / "empty", Image(4, 4))
 
 
@@ -206,4 +213,5 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(Failure, match="No space left"):
         files.save(path, some(Image(4, 4), 9), Image(4, 4), force=True)
-    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

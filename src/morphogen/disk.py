@@ -6,6 +6,7 @@ file carries a sha256 of its names, shapes and bytes, because safetensors itself
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -25,16 +26,19 @@ SEAL = "sha256"
 
 def replace(path: Path, fill: Callable[[Path], None]) -> None:
     """Make `path` by filling a temporary file beside it, then renaming: readers see the old file or the new one."""
+    from safetensors import SafetensorError  # what safetensors makes of a full disk
+
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         fill(temporary)
         sync(temporary)
         os.replace(temporary, path)
         sync(path.parent)
-    except OSError as error:
-        raise Failure(f"{path} could not be written: {error.strerror or error}; free some space, then resume") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    except (OSError, SafetensorError) as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        said = getattr(error, "strerror", None) or error
+        raise Failure(f"{path} could not be written: {said}; free some space, then resume") from error
 
 
 def sync(path: Path) -> None:
@@ -97,9 +101,20 @@ def open_sealed(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError, OverflowError) as error:
         raise UserError(f"{path} is damaged or not a safetensors file: {error}") from None
     said = metadata.get("facts", "")
     if metadata.get(SEAL) != fingerprint(tensors, said):
         raise UserError(f"{path} is damaged: its content does not match its sha256; use an earlier state or another copy")
-    return tensors, json.loads(said)
+    return tensors, table(said, path)
+
+
+def table(said: str, path: Path) -> dict[str, Any]:
+    """JSON that must be a table, from `path`."""
+    try:
+        content = json.loads(said)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged: it is not a table")
+    return content

@@ -1,7 +1,8 @@
 """Values of a Space to files and back: the only place that knows formats.
 
-Every file that can carries its recipe, a note of how it was made: a text chunk of a PNG, the comment of a GIF, a chunk
-of a WAV, the first line of a .jsonl or .csv, a key of an .npz. Every write is atomic, and nothing is overwritten unasked.
+Every file that can carries its recipe, a note of how it was made: a text chunk of a PNG, the comment of a GIF, a
+chunk of a WAV, the first line of a .jsonl or .csv, a key of an .npz. Every write is
+atomic, and nothing is overwritten unasked.
 """
 
 from __future__ import annotations

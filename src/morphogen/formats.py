@@ -225,7 +225,7 @@ def _read_array(path: Path, space: Space, fit: bool) -> Tensor:
         stored = stored.unsqueeze(-1)
     if stored.shape[1:] != like.shape[1:]:
         raise UserError(
-            f"{shown(path)}: examples of {tuple(stored.shape[1:])}, the model's are {tuple(like.shape[1:])}"
+            f"{shown(path)}: examples of shape {tuple(stored.shape[1:])}, the model's are {tuple(like.shape[1:])}"
         )
     if stored.is_floating_point() and not bool(stored.isfinite().all()):
         raise UserError(f"{shown(path)} holds values that are not finite; mend or drop those rows")

@@ -22,7 +22,7 @@ from morphogen.abilities import demand
 from morphogen.core import noise
 from morphogen.core.model import Model
 from morphogen.core.noise import Noise
-from morphogen.core.space import Space, Vector
+from morphogen.core.space import Space
 from morphogen.errors import UserError, did_you_mean
 from morphogen.examples import Data, find_examples
 from morphogen.run import WEIGHTS, Run
@@ -137,9 +137,9 @@ class OpenRun:
             result.note = stamp | {"arguments": plain, "weights": self.weights, "morphogen": __version__} | about
             if "seed" in given:
                 result.note["seed"] = given["seed"]
-        elif isinstance(result, dict) and data is not None:
-            stamp |= {"weights": self.weights, "precision": "float32", "device": str(self.device), "morphogen": __version__}
-            result["protocol"] = data.facts() | dict(result.get("protocol", {})) | stamp
+        elif isinstance(result, dict) and data is not None and task.needs != "OpenRun":
+            stamp |= {"weights": self.weights, "precision": "float32", "device": str(self.device)}
+            result["protocol"] = data.facts() | dict(result.get("protocol", {})) | stamp | {"morphogen": __version__}
         return result
 
     def command(self, task: Task, given: Mapping[str, Any]) -> str:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from morphogen.errors import UserError
+
 __all__ = ["Average", "Optimiser", "learning_rate"]
 
 
@@ -90,9 +92,13 @@ class Optimiser:
         return {f"{name}|{key}": value for name, kept in self.moments.items() for key, value in kept.items()}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """The moments as `state` gave them."""
+        """The moments as `state` gave them; those of another model are refused."""
         own = self.state()
+        for key in sorted(own.keys() ^ state.keys()):
+            raise UserError(f"the moments {'lack' if key in own else 'hold an unknown'} {key!r}: they are another model's")
         for key, value in state.items():
+            if own[key].shape != value.shape or own[key].dtype != value.dtype or not torch.isfinite(value).all():
+                raise UserError(f"the moments {key!r} are not finite, or those of another model")
             own[key].copy_(value)
 
 

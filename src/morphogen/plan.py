@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -41,9 +42,19 @@ class Plan:
     ) -> None:
         if sum(limit is not None for limit in (steps, epochs, minutes)) > 1:
             raise UserError("train takes one of steps, epochs and minutes, not several")
-        for name, value in dict(steps=steps, epochs=epochs, minutes=minutes, batch=batch, micro=micro).items():
-            if value is not None and not value > 0:
-                raise UserError(f"train.{name} must be above 0, not {value}")
+        positive: dict[str, float | None] = dict(
+            steps=steps, epochs=epochs, minutes=minutes, batch=batch, micro=micro, clip=clip, patience=patience,
+            save_every=save_every, validate_every=validate_every, sample_every=sample_every,
+        )  # fmt: skip
+        positive |= {f"lr.{k}": v for k, v in lr.items()} if isinstance(lr, dict) else {"lr": lr}
+        for name, value in positive.items():
+            if value is not None and not 0 < value < math.inf:
+                raise UserError(f"train.{name} must be above 0 and finite, not {value}")
+        for name, value in dict(warmup=warmup, floor=floor, decay=decay, overfit=overfit or 0).items():
+            if not 0 <= value < math.inf:
+                raise UserError(f"train.{name} must be at least 0 and finite, not {value}")
+        if not all(0 <= beta < 1 for beta in betas):
+            raise UserError(f"train.betas must be at least 0 and below 1, not {list(betas)}")
         if not 0 <= ema < 1:
             raise UserError(f"train.ema must be at least 0 and below 1, not {ema}")
         self.steps, self.epochs, self.minutes = steps, epochs, minutes

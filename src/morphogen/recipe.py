@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
+from datetime import date, time
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from morphogen.errors import UserError, did_you_mean
 __all__ = ["change", "find", "names", "summary", "to_toml"]
 
 TOP = ("summary", "data", "model", "train", "seed", "device", "precision")
+LARGEST, DEEPEST = 1 << 20, 32  # bytes of a file, levels of a tree
 
 
 def _shipped() -> dict[str, Path]:
@@ -57,23 +59,36 @@ def find(recipe: str | Path | Mapping[str, Any]) -> dict[str, Any]:
 def read(path: Path) -> dict[str, Any]:
     """A recipe file."""
     try:
+        if path.stat().st_size > LARGEST:
+            raise UserError(f"{path} is larger than any recipe ({LARGEST:,} bytes)")
         return _checked_top(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:  # ValueError: not TOML, not UTF-8, or a number of 5,000 digits
         raise UserError(f"{path} is not TOML: {error}") from None
 
 
 def _checked_top(recipe: dict[str, Any], where: str) -> dict[str, Any]:
     for key in recipe:
         if key not in TOP:
-            raise UserError(f"{where} takes no {key!r}; {did_you_mean(key, TOP)}")
+            raise UserError(f"{where} takes no {key!r}; {did_you_mean(str(key), TOP)}")
+    level: list[Any] = [recipe]
+    for _ in range(DEEPEST):
+        level = [below for node in level for below in _below(node)]
+    if level:
+        raise UserError(f"{where} is nested more than {DEEPEST} levels deep; no model is")
     return recipe
+
+
+def _below(node: Any) -> Iterable[Any]:
+    return node.values() if isinstance(node, Mapping) else node if isinstance(node, (list, tuple)) else ()
 
 
 def _value(text: str) -> Any:
     """What is written after `=`: TOML where it is TOML, a bare word otherwise."""
     try:
         return tomllib.loads(f"x = {text}")["x"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return text
 
 
@@ -85,6 +100,8 @@ def change(recipe: Mapping[str, Any], leaves: Iterable[str]) -> dict[str, Any]:
         if not equals or not path:
             raise UserError(f"{leaf!r} is not of the form leaf=value, e.g. model.latent=64")
         *branches, last = path.split(".")
+        if len(branches) > DEEPEST:
+            raise UserError(f"{leaf[:40]!r}... is more than {DEEPEST} levels deep; no model is")
         if (branches or [last])[0] not in TOP:
             raise UserError(f"there is no {path!r} in a recipe; {did_you_mean((branches or [last])[0], TOP)}")
         node: Any = tree
@@ -94,7 +111,7 @@ def change(recipe: Mapping[str, Any], leaves: Iterable[str]) -> dict[str, Any]:
             node[_index(node, last, leaf)] = _value(text)
         else:
             node[last] = _value(text)
-    return tree
+    return _checked_top(tree, "the recipe")
 
 
 def _copy(value: Any) -> Any:
@@ -104,7 +121,7 @@ def _copy(value: Any) -> Any:
 
 
 def _index(node: list[Any], branch: str, leaf: str) -> int:
-    if not branch.isdigit() or int(branch) >= len(node):
+    if not branch.isdecimal() or int(branch) >= len(node):
         raise UserError(f"{leaf!r}: {branch!r} is not one of the places 0 .. {len(node) - 1}")
     return int(branch)
 
@@ -139,6 +156,10 @@ def _inline(value: Any) -> str:
         return "[" + ", ".join(_inline(v) for v in value) + "]"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise UserError("a recipe holds whole numbers of 64 bits, and none larger")
+    if isinstance(value, (date, time)):
+        return value.isoformat()
     return _string(value) if isinstance(value, (str, Path)) else repr(value)
 
 
@@ -147,6 +168,8 @@ def _key(key: str) -> str:
 
 
 def _string(value: str | Path) -> str:
+    if any(0xD800 <= ord(c) < 0xE000 for c in str(value)):
+        raise UserError(f"{str(value)!r} is not Unicode text, which is all that a recipe can hold")
     escaped = "".join(
         {'"': '\\"', "\\": "\\\\"}.get(c, f"\\u{ord(c):04x}" if ord(c) < 32 or ord(c) == 127 else c) for c in str(value)
     )

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import sys
@@ -25,7 +26,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from morphogen import disk, recipe as recipes
+from morphogen import disk
+from morphogen import recipe as recipes
 from morphogen.core.build import part
 from morphogen.core.model import Model
 from morphogen.core.space import Space, Vector, space_from_facts
@@ -34,6 +36,7 @@ from morphogen.errors import Failure, UserError
 __all__ = ["Run"]
 
 WEIGHTS, LOG, RECIPE, DATA, MANIFEST = "weights.safetensors", "log.jsonl", "recipe.toml", "data.json", "manifest.json"
+NEEDED = ("data", "model", "train", "seed", "device", "precision")
 KEPT_STATES = 2
 
 
@@ -42,19 +45,21 @@ class Run:
 
     def __init__(self, path: Path, recipe: dict[str, Any], facts: dict[str, Any]) -> None:
         self.path, self.recipe, self.facts = path, recipe, facts
+        self.torn = False
 
     @classmethod
     def create(cls, path: str | Path, recipe: Mapping[str, Any], facts: Mapping[str, Any]) -> Run:
         """A new folder; one that already holds something is never written over."""
         path = Path(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and not (path.is_dir() and _half_made(path)):
             raise UserError(f"{path} is already there; resume it with `morphogen resume {path}`, or name another with --run")
         try:
-            (path / "state").mkdir(parents=True)
+            (path / "state").mkdir(parents=True, exist_ok=True)
+            disk.sync(path.parent)
         except OSError as error:
             raise UserError(f"{path} cannot be made: {error.strerror}; name another folder with --run") from None
-        disk.write(path / RECIPE, recipes.to_toml(recipe) + "\n")
         disk.write_json(path / DATA, facts)
+        disk.write(path / RECIPE, recipes.to_toml(recipe) + "\n")  # the last: a folder without it is no run yet
         return cls(path, dict(recipe), dict(facts))
 
     @classmethod
@@ -64,8 +69,25 @@ class Run:
         if not (path / RECIPE).is_file() or not (path / DATA).is_file():
             raise UserError(f"{path} is not a run: it holds no {RECIPE} and {DATA}; `morphogen runs` lists the runs here")
         run = cls(path, recipes.read(path / RECIPE), _json(path / DATA))
+        for table, where, keys in ((run.recipe, RECIPE, NEEDED), (run.facts, DATA, ("space", "fingerprint"))):
+            for key in keys:
+                if key not in table:
+                    raise UserError(f"{path / where} says nothing of {key!r}: it is damaged, or not of a run")
         run._check_manifest()
         return run
+
+    @property
+    def identity(self) -> str:
+        """What weights and states of this run are bound to: its model, seed and data, which never change."""
+        fixed = [self.recipe.get("model"), self.recipe.get("seed"), self.facts]
+        return hashlib.sha256(json.dumps(fixed, sort_keys=True, default=str).encode()).hexdigest()
+
+    def _bound(self, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """What a sealed file of this run holds; that of another run is refused, however well it fits."""
+        tensors, facts = disk.open_sealed(path)
+        if facts.get("run") != self.identity:
+            raise UserError(f"{path} is not of this run: it was trained with another model, seed or data; restore its own")
+        return tensors, facts
 
     def _check_manifest(self) -> None:
         if not (self.path / MANIFEST).is_file():
@@ -99,28 +121,34 @@ class Run:
         """The trained model, ready for use."""
         if not (self.path / WEIGHTS).is_file():
             raise UserError(f"{self.path} has no {WEIGHTS} yet; train it on with `morphogen resume {self.path}`")
-        tensors, _ = disk.open_sealed(self.path / WEIGHTS)
+        tensors, _ = self._bound(self.path / WEIGHTS)
         model = self.build()
         fill(model, tensors, self.path / WEIGHTS)
         return model.eval().requires_grad_(False)
 
     def save_weights(self, model: Model, facts: Mapping[str, Any]) -> None:
         """The weights for use."""
-        disk.seal(self.path / WEIGHTS, model.state_dict(), facts)
+        disk.seal(self.path / WEIGHTS, model.state_dict(), dict(facts) | {"run": self.identity})
 
     def save_state(self, step: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """What resuming needs; older states go only once the new one has been read back and verified."""
         new = self.path / "state" / f"step-{step:09d}.safetensors"
-        disk.seal(new, tensors, dict(facts))
+        disk.seal(new, tensors, dict(facts) | {"step": step, "run": self.identity})
         try:
-            disk.open_sealed(new)
+            self._bound(new)
         except UserError as error:
             raise Failure(f"{new} did not survive being written: {error}; the disk may be failing") from None
-        for old in self.states()[KEPT_STATES:]:
-            old.unlink(missing_ok=True)
-        for orphan in (self.path / "state").glob(".*.tmp"):
-            orphan.unlink(missing_ok=True)
+        states = self.states()
+        abandoned = states[: states.index(new)]  # later ones that could not be read, or that a roll-back left behind
+        for path in [*abandoned, *states[states.index(new) + KEPT_STATES :], *self._orphans()]:
+            with contextlib.suppress(OSError):  # it can go next time
+                path.unlink(missing_ok=True)
         self.seal_manifest()
+
+    def _orphans(self) -> list[Path]:
+        """Temporary files that a killed trainer left."""
+        ours = [path for name in (RECIPE, DATA, WEIGHTS, LOG, MANIFEST) for path in self.path.glob(f".{name}.*.tmp")]
+        return [*ours, *(self.path / "state").glob(".step-*.tmp")]
 
     def seal_manifest(self) -> None:
         """sha256 of every file that matters, for whoever copies the folder."""
@@ -134,36 +162,49 @@ class Run:
         return sorted((self.path / "state").glob("step-*.safetensors"), reverse=True)
 
     def load_state(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The newest state that verifies; None where nothing was saved yet."""
+        """The newest state that verifies; None where nothing was saved yet. One that does not is named on stderr."""
         troubles = []
         for path in self.states():
             try:
-                return disk.open_sealed(path)
+                tensors, facts = self._bound(path)
+                if path.stem != f"step-{facts['step']:09d}":
+                    raise UserError(f"{path} is the state of step {facts['step']} under another name")
             except UserError as error:
                 troubles.append(str(error))
+                continue
+            for trouble in troubles:
+                print(f"morphogen: {trouble}; going on from {path.name}", file=sys.stderr)
+            return tensors, facts
         if troubles:
             raise UserError("no state of this run can be read: " + "; ".join(troubles))
         return None
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """One line to the log."""
-        with open(self.path / LOG, "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        """One line to the log. A disk that is full loses lines, not the training."""
+        try:
+            with open(self.path / LOG, "a", encoding="utf-8") as file:
+                file.write("\n" * self.torn + json.dumps(record) + "\n")
+            self.torn = False
+        except OSError as error:
+            if not self.torn:
+                print(f"morphogen: {self.path / LOG} could not be written: {error.strerror}", file=sys.stderr)
+            self.torn = True  # a part of the line may be there: the next begins on a line of its own
 
     def complain(self, trouble: str) -> None:
         """Say on stderr, and in the log where that is possible, what went wrong without ending the run."""
         print(f"morphogen: {trouble}", file=sys.stderr)
-        with contextlib.suppress(OSError):
-            self.append({"event": trouble})
+        self.append({"event": trouble})
 
     def log(self) -> list[dict[str, Any]]:
         """Every whole line of the log."""
         if not (self.path / LOG).is_file():
             return []
         records = []
-        for line in (self.path / LOG).read_text(encoding="utf-8", errors="replace").splitlines():
-            with contextlib.suppress(json.JSONDecodeError):
-                records.append(json.loads(line))
+        for line in (self.path / LOG).read_text(encoding="utf-8", errors="replace").split("\n"):
+            with contextlib.suppress(ValueError, RecursionError):
+                record = json.loads(line)
+                if isinstance(record, dict) and isinstance(record.get("step", 0), (int, float)):
+                    records.append(record)
         return records
 
     def forget_after(self, step: int) -> None:
@@ -196,14 +237,21 @@ def fill(model: torch.nn.Module, tensors: Mapping[str, Tensor], where: Path) -> 
                     f"{where}: {name!r} is {tensor.dtype} {tuple(tensor.shape)}, "
                     f"the recipe wants {own[name].dtype} {tuple(own[name].shape)}"
                 )
+            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                raise UserError(f"{where}: {name!r} holds numbers that are not finite")
             own[name].copy_(tensor)
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path} is damaged: {error}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is damaged: it is not a table")
-    return content
+        return disk.table(path.read_text(encoding="utf-8"), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+
+
+def _half_made(path: Path) -> bool:
+    """Whether a folder is empty but for what `create` writes before the recipe: it was killed there."""
+    names = {p.name for p in path.iterdir()}
+    rest = {n for n in names if n not in ("state", DATA) and not (n.startswith(".") and n.endswith(".tmp"))}
+    state = path / "state"
+    return not rest and (not state.exists() or (state.is_dir() and not any(state.iterdir())))

@@ -13,12 +13,14 @@ import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from morphogen import files, machine, recipe as recipes
+from morphogen import files, machine
+from morphogen import recipe as recipes
 from morphogen.core import noise
 from morphogen.core.build import part
 from morphogen.core.model import Model, Samples
@@ -31,8 +33,8 @@ from morphogen.plan import Plan
 from morphogen.progress import bar
 from morphogen.ranks import Ranks, together
 from morphogen.run import Run
-from morphogen.train import Training, train
 from morphogen.trackers import open_trackers
+from morphogen.train import Training, train
 
 __all__ = ["fit", "start"]
 
@@ -271,7 +273,7 @@ def _overfit(run: Run, data: Dataset) -> Dataset:
     if not count:
         return data
     few = data.splits["train"].first(count)
-    return Dataset(data.name, data.space, {"train": few, "valid": few, "test": few}, data.fingerprint, data.classes)
+    return replace(data, splits={"train": few, "valid": few, "test": few})
 
 
 def review(model: Model, data: Dataset, device: torch.device, precision: torch.dtype) -> dict[str, float]:

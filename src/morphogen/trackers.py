@@ -50,7 +50,7 @@ class Tensorboard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             raise _missing("tensorboard") from None
-        self.writer: Any = SummaryWriter(str(run.path / "tensorboard"), purge_step=last + 1 if last else None)  # type: ignore[no-untyped-call]
+        self.writer: Any = SummaryWriter(str(run.path / "tensorboard"), purge_step=last + 1 if last else None)
 
     def write(self, record: Mapping[str, Any]) -> None:
         for name, value in _numbers(record).items():

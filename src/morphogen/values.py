@@ -21,7 +21,7 @@ from morphogen import files
 from morphogen.core.space import Space
 from morphogen.errors import UserError
 
-__all__ = ["Values"]
+__all__ = ["Values", "joined"]
 
 SHOWN_IN_NOTEBOOK = 256
 
@@ -63,7 +63,7 @@ class Values:
         return ".npz" if self.labels is not None or self.names is not None else files.default_suffix(self.space)
 
     def save(self, path: str | Path, *, force: bool = False) -> list[Path]:
-        """Write to a file in the format of its ending, and the figures beside it; what is there stays, unless forced."""
+        """Write to a file in the format of its ending, figures beside it; what is there stays, unless forced."""
         path = Path(path)
         note = self.note | ({"columns": self.columns} if self.columns else {})
         figures = {path.with_name(f"{path.stem}-{name}.png"): figure for name, figure in self.beside.items()}
@@ -99,7 +99,7 @@ class Values:
         return files.show(self.x, self.space, colour=colour)
 
     def __repr__(self) -> str:
-        return f"<{len(self)} values of {self.space.kind} {tuple(self.space.shape)}; str() shows some, .save() keeps all>"
+        return f"<{len(self)} values of {self.space.kind} {self.space.shape}; str() shows some, .save() keeps all>"
 
     def _repr_png_(self) -> bytes | None:
         """What a notebook shows where the values are to be looked at."""

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from morphogen.core.distribution import Normal
 from morphogen.core.model import Decodes, Encodes, Scores
+from morphogen.core.space import Vector
 from morphogen.errors import UserError
 from morphogen.examples import Data
+from morphogen.values import joined
 
 __all__ = ["Cloud", "cloud", "decode_all", "device_of", "labels_of"]
 
@@ -27,10 +29,10 @@ def device_of(model: object) -> torch.device:
 
 def labels_of(model: object, label: int | str | None, n: int, device: torch.device) -> Tensor | None:
     """The labels that a model wants to be told; of a model that goes by no labels, none can be asked for."""
-    told = getattr(model, "labels", None)
+    told: Vector | None = getattr(model, "labels", None)
     if told is None:
         if label is not None:
-            raise UserError("this model is not told labels, so it makes no examples of one class; train conditional-vae")
+            raise UserError("this model is not told labels, so it makes none of one class; train conditional-vae")
         return None
     if label is None:
         return torch.arange(n, device=device) % told.length
@@ -82,7 +84,8 @@ def _standard_prior(model: object, data: Data, device: torch.device) -> bool:
 
 def _bound(model: object) -> float | None:
     parts = model.modules() if isinstance(model, nn.Module) else ()
-    return next((float(p.bound) for p in parts if isinstance(getattr(p, "bound", None), float)), None)
+    bounds: list[object] = [getattr(part, "bound", None) for part in parts]
+    return next((bound for bound in bounds if isinstance(bound, float)), None)
 
 
 def decode_all(model: Decodes, flat: Tensor, label: int | str | None, rows: int) -> Tensor:
@@ -92,6 +95,5 @@ def decode_all(model: Decodes, flat: Tensor, label: int | str | None, rows: int)
     if getattr(model, "labels", None) is not None or label is not None:
         y = labels_of(model, 0 if label is None else label, len(flat), device)
     codes = flat.reshape(-1, *model.code.shape).to(device)
-    pieces = [model.decode(codes[i : i + rows], None if y is None else y[i : i + rows]) for i in range(0, len(codes), rows)]
-    said = torch.cat([p.cpu() for p in pieces])
-    return said.float() if said.is_floating_point() else said
+    starts = range(0, len(codes), rows)
+    return joined([model.decode(codes[i : i + rows], None if y is None else y[i : i + rows]).cpu() for i in starts])

@@ -42,6 +42,12 @@ class Split:
     def __len__(self) -> int:
         return len(self.x)
 
+    def first(self, count: int) -> Split:
+        """The first `count` examples as a split of their own."""
+        from morphogen.data.stores import subset
+
+        return Split(subset(self.x, torch.arange(min(count, len(self)))), None if self.y is None else self.y[:count])
+
 
 @dataclass
 class Dataset:

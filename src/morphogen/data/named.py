@@ -19,7 +19,7 @@ from morphogen.data.split import by_hash, row_hashes
 from morphogen.data.stamp import dataset_of
 from morphogen.errors import UserError
 
-__all__ = ["digits", "fashion_mnist", "idx", "held_out", "mnist"]
+__all__ = ["digits", "fashion_mnist", "held_out", "idx", "mnist"]
 
 PARTS = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
 

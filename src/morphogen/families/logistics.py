@@ -133,7 +133,7 @@ class logistics(Family):
         k, c, sites = self.mixture, self.depth, self.space.sites
         said = said.reshape(*said.shape[: said.dim() - len(self.out.shape)], k, 1 + 2 * c + self.links, *sites)
         axis = -len(sites) - 1
-        logits, mean, log_scale, link = torch.split(said, [1, c, c, self.links], axis)  # type: ignore[no-untyped-call]
+        logits, mean, log_scale, link = torch.split(said, [1, c, c, self.links], axis)
         return Logistics(
             logits.squeeze(axis), mean, (log_scale - 1).clamp(-7.0, 5.0), torch.tanh(link), self.space.levels,
             self.space.shape, len(sites),

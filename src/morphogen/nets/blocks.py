@@ -174,7 +174,7 @@ class Leave(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         said: Tensor = self.linear(h)
-        return said.reshape(-1, *self.shape)
+        return said.reshape(len(said), *self.shape)
 
 
 def image_sizes(image: Image, stages: int | None, patch: int = 1) -> list[tuple[int, int]]:

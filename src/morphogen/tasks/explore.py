@@ -48,7 +48,7 @@ def traverse(
     rows = lie.active[:n]
     if not rows:
         raise UserError(
-            "no dimension of the code moves with the data: the code is collapsed; train with free-bits-vae or cyclical-vae"
+            "no dimension of the code moves with the data, the code is collapsed; train free-bits-vae or cyclical-vae"
         )
     stops = torch.linspace(-width, width, steps) if steps > 1 else torch.zeros(1)
     codes = lie.mean.repeat(len(rows) * steps, 1)
@@ -75,7 +75,6 @@ def manifold(
     n: how many codes a side
     label: of which class the grid is, for a model that is told labels
     """
-    import torch
 
     from morphogen import figures
     from morphogen.errors import UserError
@@ -108,9 +107,10 @@ def _stops(lie: Cloud, dimension: int, n: int) -> Tensor:
     """n places along a dimension: over the bound, by the normal's quantiles, or over where the codes lie."""
     import torch
 
-    even = (torch.arange(n) + 0.5) / n
+    even: Tensor = (torch.arange(n) + 0.5) / n
     if lie.bound is not None:
         return (2 * even - 1) * lie.bound
     if lie.standard and len(lie.order) == 2:
-        return torch.special.ndtri(even.double()).float()
+        quantiles: Tensor = torch.special.ndtri(even.double())
+        return quantiles.float()
     return lie.mean[dimension] + (2 * even - 1) * 2.5 * lie.scale[dimension]

@@ -23,9 +23,10 @@ def data() -> list[dict[str, Any]]:
     """The data sets that are known by name, and what else can be data."""
     from morphogen.core.build import describe, names
 
+    told = {name: describe("data", name) for name in names("data")}
     return [
-        {"data": name, "summary": describe("data", name)[0], "options": ", ".join(a.name for a in describe("data", name)[1])}
-        for name in names("data")
+        {"data": name, "options": ", ".join(a.name for a in options), "summary": summary}
+        for name, (summary, options) in told.items()
     ]
 
 

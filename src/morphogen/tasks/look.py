@@ -69,5 +69,6 @@ def runs(folder: Path = Path("runs")) -> list[dict[str, Any]]:
             about = {"model": run.run.recipe["model"]["use"], "data": run.run.facts["name"], "state": _state(run)}
             found.append({"run": str(home.parent), **about, "loss": loss})
         except (MorphogenError, KeyError, TypeError) as error:
-            found.append({"run": str(home.parent), "model": "", "data": "", "state": f"unreadable: {error}", "loss": None})
+            broken = {"model": "", "data": "", "state": f"unreadable: {error}", "loss": None}
+            found.append({"run": str(home.parent), **broken})
     return found

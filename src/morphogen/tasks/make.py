@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from morphogen.tasks.task import Amount, Count, Seed, task
 
@@ -65,8 +65,9 @@ def reconstruct(model: Autoencodes, data: Data, n: Count = 32) -> Values:
         back.append(model.decode(model.encode(batch.x, batch.y), batch.y).cpu())
     originals, images = joined(x), joined(back)
     columns = min(len(originals), max(8, round((2 * len(originals)) ** 0.5)))
-    rows = zip(originals.split(columns), images.split(columns), strict=True)
-    return Values(torch.cat([row for pair in rows for row in pair]), model.space, columns)
+    starts = range(0, len(originals), columns)
+    rows = [part[start : start + columns] for start in starts for part in (originals, images)]
+    return Values(torch.cat(rows), model.space, columns)
 
 
 @task
@@ -102,9 +103,8 @@ def interpolate(
     between = (_arc if spherical else torch.lerp)(z[start, None], z[end, None], t)
     codes = between.flatten(0, 1)
     y = None if batch.y is None else batch.y[start].repeat_interleave(steps)
-    pieces: list[Any] = [
-        model.decode(codes[i : i + ROWS], None if y is None else y[i : i + ROWS]).cpu() for i in range(0, len(codes), ROWS)
-    ]
+    starts = range(0, len(codes), ROWS)
+    pieces = [model.decode(codes[i : i + ROWS], None if y is None else y[i : i + ROWS]).cpu() for i in starts]
     return Values(joined(pieces), model.space, steps)
 
 

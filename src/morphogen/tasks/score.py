@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from morphogen.examples import Data
     from morphogen.opened import OpenRun
 
-__all__ = ["error", "evaluate", "score"]
+__all__ = ["evaluate", "fidelity", "score"]
 
 
 @task(exact=True)
@@ -33,15 +33,15 @@ def score(model: Scores, data: Data, n: Count | None = None, *, samples: Count =
     one = data.first(1, device)
     if not model.infer(one.x, one.y).has_rate:
         raise UserError(
-            f"score asks a model to say how likely examples are (Scores), which this {type(model).__name__} cannot do: its "
-            "code is a point, without rate or likelihood; train one with model.posterior=normal and a rate among its terms"
+            f"score asks a model to say how likely examples are (Scores), which this {type(model).__name__} cannot do: "
+            "its code is a point, without rate or likelihood; train with model.posterior=normal and a rate in its terms"
         )
     batches = counted(data.batches(device=device), len(data), "score")
     return log_likelihood(model, batches, samples, seed=seed).facts()
 
 
 @task(exact=True)
-def error(model: Autoencodes, data: Data, n: Count | None = None) -> dict[str, Any]:
+def fidelity(model: Autoencodes, data: Data, n: Count | None = None) -> dict[str, Any]:
     """How far reconstructions are from their originals: root mean square, or the share of symbols that are wrong.
 
     data: a set by name, or files; without it, the run's own test examples
@@ -76,7 +76,7 @@ def evaluate(
     from morphogen.errors import UserError
 
     few = data.limited(n)
-    metrics = {"likelihood": ("score", {"samples": samples, "seed": seed}), "reconstruction": ("error", {})}
+    metrics = {"likelihood": ("score", {"samples": samples, "seed": seed}), "reconstruction": ("fidelity", {})}
     said: dict[str, Any] = {}
     for name, (by, how) in metrics.items():
         try:

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from morphogen.errors import UserError, did_you_mean
 
@@ -43,11 +43,11 @@ class Argument:
 
     name: str
     type: str
-    default: Any
-    required: bool
-    many: bool
-    option: bool
-    help: str
+    default: Any = None
+    required: bool = False
+    many: bool = False
+    option: bool = True
+    help: str = ""
 
     def read(self, value: Any) -> Any:
         """The value from text or from a caller, of the right type and within its range."""
@@ -60,10 +60,10 @@ class Argument:
 
 # How data is opened: arguments that every task on data takes without naming them.
 OPENING = (
-    Argument("split", "str", None, False, False, True, "which part of a named set: train, valid or test (the usual one)"),
-    Argument("label", "str", None, False, False, True, "the class of the given files, for a model that is told labels"),
-    Argument("binary", "Literal[dynamic, static, threshold]", None, False, False, True, "another binarisation of the set"),
-    Argument("fit", "bool", False, False, False, True, "make files of another size fit the model"),
+    Argument("split", "str", help="which part of a named set: train, valid or test (the usual one)"),
+    Argument("label", "str", help="the class of the given files, for a model that is told labels"),
+    Argument("binary", "Literal[dynamic, static, threshold]", help="another binarisation of a named set"),
+    Argument("fit", "bool", default=False, help="make files of another size fit the model"),
 )
 
 
@@ -105,10 +105,23 @@ class Task:
 _tasks: dict[str, Task] = {}
 
 
-def task(function: Function | None = None, *, exact: bool = False) -> Any:
+@overload
+def task(function: Function) -> Function: ...
+
+
+@overload
+def task(*, exact: bool) -> Callable[[Function], Function]: ...
+
+
+def task(function: Callable[..., Any] | None = None, *, exact: bool = False) -> Any:
     """Make a function a task. `exact`: networks in float32, whatever the hardware would be faster at."""
     if function is None:
-        return lambda inner: task(inner, exact=exact)
+        return lambda inner: _put(inner, exact)
+    return _put(function, exact)
+
+
+def _put(function: Function, exact: bool) -> Function:
+    """What a function's signature and documentation say of it, among the tasks."""
     doc = inspect.getdoc(function) or ""
     helps = dict(line.split(": ", 1) for line in doc.partition("\n\n")[2].splitlines() if ": " in line)
     signature = inspect.signature(function)

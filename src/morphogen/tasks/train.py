@@ -40,7 +40,7 @@ def train(
 
     words = list(leaves)
     if isinstance(data, str) and "=" in data and not Path(data).exists():  # RECIPE leaf=value: no data was named
-        data, words = None, [data, *words]
+        words, data = [data, *words], None
     if dry_run:
         return rehearse(recipe, data, words)
     made, found = session.start(recipe, data, words, run)
@@ -81,7 +81,8 @@ def _finish(run: Run, facts: dict[str, Any]) -> dict[str, Any]:
 
 def _change(run: Run, leaves: list[str]) -> None:
     """Other leaves of training for a run that is there; a new limit takes the place of the old one."""
-    from morphogen import disk, recipe as recipes
+    from morphogen import disk
+    from morphogen import recipe as recipes
     from morphogen.errors import UserError
     from morphogen.plan import Plan
     from morphogen.run import RECIPE
@@ -113,7 +114,8 @@ def rehearse(recipe: Any, data: Any, leaves: list[str]) -> dict[str, Any]:
     from morphogen.plan import Plan
     from morphogen.ranks import Ranks
     from morphogen.run import Run
-    from morphogen.train import Training, train as loop
+    from morphogen.train import Training
+    from morphogen.train import train as loop
 
     whole, found = session.complete(recipe, data, leaves)
     whole["train"]["compile"] = False
@@ -124,8 +126,8 @@ def rehearse(recipe: Any, data: Any, leaves: list[str]) -> dict[str, Any]:
         first, began = next(steps), time.perf_counter()
         next(steps, None)
         seconds = time.perf_counter() - began
-        plan, limit = Plan.from_recipe(whole["train"]), training.limit
-        length = f"{plan.minutes:g} minutes" if limit is None else f"{limit:,} steps, about {seconds * limit / 60:.1f} minutes"
+        minutes, limit = Plan.from_recipe(whole["train"]).minutes, training.limit
+        steps_take = f"{limit:,} steps, about {seconds * limit / 60:.1f} minutes" if limit else ""
         return {
             "data": found.facts()["sizes"] | {"name": found.name, "skipped": len(found.skipped)},
             "space": found.space.facts(),
@@ -133,7 +135,7 @@ def rehearse(recipe: Any, data: Any, leaves: list[str]) -> dict[str, Any]:
             "device": str(training.ranks.device),
             "precision": str(training.precision).removeprefix("torch."),
             "batch": training.batch,
-            "length": length,
+            "length": steps_take or f"{minutes:g} minutes",
             "first step": {k: v for k, v in (first.record or {}).items() if k not in ("step", "fraction", "time")},
             "written": "nothing: this was a dry run",
         }

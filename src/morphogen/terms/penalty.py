@@ -1,4 +1,4 @@
-"""L1 and L2 on codes and on weights (a plain autoencoder with L2 on codes is the regularised one of Ghosh et al. 2020)."""
+"""L1 and L2 on codes and on weights (L2 on the codes of a plain autoencoder: Ghosh et al. 2020)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,139 @@
+"""How results are told on a command line: files written and named, tables, JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from morphogen.opened import OpenRun
+    from morphogen.tasks.task import Task
+    from morphogen.values import Values
+
+__all__ = ["clean", "table", "tell"]
+
+WIDE = 100
+
+
+def tell(task: Task, run: OpenRun | None, result: Any, output: Mapping[str, Any]) -> None:
+    """Write values to a file, facts to the terminal."""
+    as_json = bool(output.get("json"))
+    if task.gives == "Values":
+        result = _written(task, run, result, output)
+        if result is None:
+            return
+    if as_json:
+        print(json.dumps(finite(result), indent=1, ensure_ascii=False, default=str))
+    elif task.gives == "Values":
+        for path in result["files"]:
+            print(clean(f"wrote {path}"))
+        if result.get("remark"):
+            print(clean(result["remark"]))
+    else:
+        print(table(result))
+
+
+def _written(task: Task, run: OpenRun | None, values: Values, output: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Where the values went; None where they were shown instead."""
+    out, force = output.get("out"), bool(output.get("force"))
+    if out == "-":
+        print(str(values))
+        return None
+    suffix = values.suffix
+    if out is None:
+        path = _fresh(run.path if run is not None else Path(), task.name, suffix, values)
+    else:
+        path = Path(out)
+        path = path / f"{task.name}{suffix}" if path.is_dir() else path
+    written = values.save(path, force=force)
+    files = [str(p) for p in written] if len(written) <= 4 else [str(path)]
+    return {"files": files, "count": len(values), "remark": values.remark, "recipe": values.note}
+
+
+def _fresh(folder: Path, name: str, suffix: str, values: Values) -> Path:
+    """RUN/sample.png, or sample-2.png, -3 ... where that is taken; here, if the run's folder cannot be written."""
+    folder = folder if os.access(folder, os.W_OK) else Path()
+    number = 1
+    while True:
+        path = folder / (f"{name}{suffix}" if number == 1 else f"{name}-{number}{suffix}")
+        beside = [path.with_name(f"{path.stem}-{figure}.png") for figure in values.beside]
+        if not any(p.exists() for p in (path, *beside)):
+            return path
+        number += 1
+
+
+def finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity; other readers would stumble over them."""
+    if isinstance(value, Mapping):
+        return {str(k): finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(v) for v in value]
+    return None if isinstance(value, float) and (value != value or abs(value) == float("inf")) else value
+
+
+def table(result: Any) -> str:
+    """Facts, aligned: a line each; a list of facts, a line each with a head."""
+    if isinstance(result, Mapping):
+        return "\n".join(_lines(result, ""))
+    if isinstance(result, Sequence) and not isinstance(result, str):
+        return _columns(list(result))
+    return clean(str(result))
+
+
+def _lines(facts: Mapping[str, Any], indent: str) -> list[str]:
+    plain = {k: v for k, v in facts.items() if not _deep(v)}
+    wide = max((len(str(k)) for k in plain), default=0)
+    lines = []
+    for key, value in facts.items():
+        if not _deep(value):
+            lines.append(f"{indent}{clean(str(key)):<{wide}}  {cell(value)}".rstrip())
+        elif isinstance(value, Mapping):
+            lines += [f"{indent}{clean(str(key))}", *_lines(value, indent + "  ")]
+        else:
+            lines += [f"{indent}{clean(str(key))}", *(f"{indent}  {cell(v)}" for v in value)]
+    return lines
+
+
+def _deep(value: Any) -> bool:
+    return (isinstance(value, Mapping) and bool(value)) or (
+        isinstance(value, list) and any(isinstance(v, str) and len(v) > 20 for v in value)
+    )
+
+
+def _columns(rows: list[Any]) -> str:
+    if not rows:
+        return "none"
+    names = list(rows[0])
+    cells = [[cell(row.get(name)) for name in names] for row in rows]
+    wide = [max(len(name), *(len(line[i]) for line in cells)) for i, name in enumerate(names)]
+    lines = [names, *cells]
+    return "\n".join("  ".join(f"{word:<{w}}" for word, w in zip(line, wide, strict=True)).rstrip() for line in lines)
+
+
+def cell(value: Any) -> str:
+    """One value as a person reads it."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.4f}" if 0.001 <= abs(value) < 1e6 else f"{value:g}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(cell(v) for v in value)
+    return clean(str(value))
+
+
+def clean(text: str) -> str:
+    """Without the control characters that could move a terminal's cursor: names come from strangers."""
+    text = text.replace("\n", " ").replace("\t", " ")
+    marks = sys.stdout.encoding if sys.stdout is not None and sys.stdout.encoding else "utf-8"
+    said = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    try:
+        said.encode(marks)
+    except UnicodeEncodeError:
+        said = said.translate(str.maketrans("▁▂▃▄▅▆▇█", "_.-~=+*#"))
+    return said
