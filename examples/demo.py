@@ -5,6 +5,7 @@ Nothing here is special: each line after a `$` is a command that you can type. A
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 import morphogen as mg
 from morphogen import files
 
-MORPHOGEN = Path(sys.executable).with_name("morphogen")
+MORPHOGEN = Path(os.path.relpath(sys.executable)).with_name("morphogen")
 ROW = 10
 
 
@@ -44,6 +45,7 @@ def show(run: Path) -> None:
 def main() -> None:
     """Train, look, ask, and say where everything is."""
     began = time.perf_counter()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # as fast for pictures of 8x8, and steady on a busy machine
     run = fresh()
     morphogen(f"train vae digits train.minutes=0.5 --run {run}")
     morphogen(f"sample {run} -n 64 -o {run}/samples.png")
@@ -60,8 +62,8 @@ Done in {time.perf_counter() - began:.0f} s. All of it is in {run}:
   codes.npz              every test digit as a short row of numbers
   recipe.toml log.jsonl weights.safetensors curves.png report.md
 
-Next, with {MORPHOGEN.parent.name}/morphogen (after `source {MORPHOGEN.parent.parent.name}/bin/activate`: morphogen):
-  morphogen show {run}                       what was trained, and how it went
+What to try next ({MORPHOGEN} is `morphogen` after `source .venv/bin/activate`):
+  morphogen show {run}
   morphogen train conv-vae ./my-pictures     any folder of pictures, of any size
   morphogen train vae mnist model.latent=8   change any leaf of a recipe
   morphogen recipes                          what there is to train; also: data, tasks

@@ -71,15 +71,15 @@ class FullNormal(Distribution):
 class PCA:
     """A linear VAE with weights drawn at random, and everything about it that is known in closed form."""
 
-    def __init__(self, seed: int = 0, data: int = 200) -> None:
+    def __init__(self, seed: int = 0, data: int = 200, wide: int = D, code: int = K) -> None:
         generator = torch.Generator().manual_seed(seed)
         draw = lambda *size: torch.randn(*size, generator=generator, dtype=F64)  # noqa: E731
         spec = {"use": "normal-fixed", "scale": math.sqrt(VARIANCE)}
-        self.model: vae = part("models", {"use": "vae", "latent": K, "net": "test-linear", "likelihood": spec})(Vector(D))
+        self.model: vae = part("models", {"use": "vae", "latent": code, "net": "test-linear", "likelihood": spec})(Vector(wide))
         self.model.double()
         self.model.likelihood.family.log_scale.fill_(0.5 * math.log(VARIANCE))  # the buffer was made in float32
-        self.w, self.b = draw(D, K) / math.sqrt(K), draw(D)
-        precision = torch.eye(K, dtype=F64) + self.w.T @ self.w / VARIANCE
+        self.w, self.b = draw(wide, code) / math.sqrt(code), draw(wide)
+        precision = torch.eye(code, dtype=F64) + self.w.T @ self.w / VARIANCE
         self.covariance = torch.linalg.inv(precision)
         self.encode = self.covariance @ self.w.T / VARIANCE
         with torch.no_grad():
@@ -90,13 +90,13 @@ class PCA:
             encoder.weight.copy_(torch.cat([self.encode, torch.zeros_like(self.encode)]))
             log_scale = -0.5 * precision.diagonal().log()
             encoder.bias.copy_(torch.cat([-self.encode @ self.b, log_scale]))
-        z = draw(data, K)
-        self.x = z @ self.w.T + self.b + math.sqrt(VARIANCE) * draw(data, D)
+        z = draw(data, code)
+        self.x = z @ self.w.T + self.b + math.sqrt(VARIANCE) * draw(data, wide)
         self.precision = precision
 
     def exact(self, x: Tensor) -> Tensor:
         """log N(x; b, W W' + s^2 I), by scipy."""
-        covariance = (self.w @ self.w.T + VARIANCE * torch.eye(D, dtype=F64)).numpy()
+        covariance = (self.w @ self.w.T + VARIANCE * torch.eye(len(self.b), dtype=F64)).numpy()
         return torch.from_numpy(scipy.stats.multivariate_normal(self.b.numpy(), covariance).logpdf(x.numpy()))
 
     def infer(self, x: Tensor, q: Distribution, samples: int) -> Inference:
@@ -160,7 +160,7 @@ def test_annealing_finds_log_p(pca: PCA) -> None:
     found = annealed(pca.model, [Batch(few)], chains=16, temperatures=100, leaps=3, seed=0)
     error = found.log_p - pca.exact(few)
     assert abs(error.mean()) < 0.02
-    assert error.abs().max() < 0.2
+    assert error.abs().max() < 0.1
     assert 0.6 < found.acceptance < 0.99
     assert found.facts()["protocol"]["n"] == 50
     again = annealed(pca.model, [Batch(few[:7]), Batch(few[7:20])], chains=16, temperatures=100, leaps=3, seed=0)
@@ -171,12 +171,14 @@ def test_annealing_is_unbiased_where_the_start_is_poor() -> None:
     """A posterior that is shifted and too narrow: importance sampling is off by nats, annealing is not."""
     poor = PCA(seed=5, data=50)
     with torch.no_grad():
-        poor.model.posterior.net.body.bias[:K] += 0.5
-        poor.model.posterior.net.body.bias[K:] -= 1.0
+        poor.model.posterior.net.body.bias[:K] += 0.1
+        poor.model.posterior.net.body.bias[K:] -= 0.5
     exact = poor.exact(poor.x)
-    assert (log_likelihood(poor.model, [Batch(poor.x)], 100).log_p - exact).mean() < -1.0
-    found = annealed(poor.model, [Batch(poor.x)], chains=16, temperatures=300, leaps=3)
-    assert abs((found.log_p - exact).mean()) < 0.02
+    assert (log_likelihood(poor.model, [Batch(poor.x)], 100).log_p - exact).mean() < -2.0
+    error = annealed(poor.model, [Batch(poor.x)], chains=16, temperatures=200, leaps=3).log_p - exact
+    assert abs(error.mean()) < 0.05
+    ratio = error.exp()  # what is unbiased is p(x), not its logarithm
+    assert abs(ratio.mean() - 1) < 4 * ratio.std() / math.sqrt(50)
 
 
 def test_a_score_does_not_depend_on_how_the_data_comes(pca: PCA) -> None:
@@ -270,29 +272,30 @@ def test_the_interval_covers_the_mean() -> None:
 
 def test_a_trained_linear_vae_reaches_the_optimum_of_pca() -> None:
     """Lucas et al. 2019: the ELBO of a linear VAE has no optimum but that of probabilistic PCA."""
-    data = PCA(seed=7, data=1000)
+    wide, code = 16, 3
+    data = PCA(seed=7, data=500, wide=wide, code=code)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        spec = {"use": "vae", "latent": K, "net": "test-linear", "likelihood": "normal-shared"}
-        model: vae = part("models", spec)(Vector(D)).double()
+        spec = {"use": "vae", "latent": code, "net": "test-linear", "likelihood": "normal-shared"}
+        model: vae = part("models", spec)(Vector(wide)).double()
     x = data.x
     centred = x - x.mean(0)
     values = torch.linalg.eigvalsh(centred.T @ centred / len(x)).flip(0)
-    rest = values[K:].mean()  # Tipping and Bishop: log p at the maximum, from the eigenvalues of the covariance
-    best = -0.5 * (D * math.log(2 * math.pi) + values[:K].log().sum() + (D - K) * rest.log() + D)
-    optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
-    steps = 1500
+    rest = values[code:].mean()  # Tipping and Bishop: log p at the maximum, from the eigenvalues of the covariance
+    best = -0.5 * (wide * math.log(2 * math.pi) + values[:code].log().sum() + (wide - code) * rest.log() + wide)
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.1)
+    steps = 1000
     for step in range(steps):
-        optimiser.param_groups[0]["lr"] = 0.02 * 0.5 * (1 + math.cos(math.pi * step / steps))
+        optimiser.param_groups[0]["lr"] = 0.1 * 0.5 * (1 + math.cos(math.pi * step / steps))
         with noise.source(Noise(0, "train", step)):
             (turn,) = model.play(Batch(x), step)
         optimiser.zero_grad()
         turn.loss.backward()
         optimiser.step()
     found = log_likelihood(model, [Batch(x)], 50)
-    assert float(best - found.log_p.mean()) == pytest.approx(0.0, abs=0.05)
+    assert float(best - found.log_p.mean()) == pytest.approx(0.0, abs=0.03)
     assert float(best - found.elbo.mean()) == pytest.approx(0.0, abs=0.1)  # the optimum's posterior is mean-field
-    assert float(model.likelihood.family.log_scale.exp() ** 2) == pytest.approx(float(rest), rel=0.02)
+    assert model.likelihood.family.log_scale.exp().square().item() == pytest.approx(float(rest), rel=0.02)
 
 
 # Families against scipy
@@ -317,7 +320,7 @@ ORACLES: dict[str, Callable[[Tensor, Tensor, Tensor], tuple[Tensor, np.ndarray]]
     ),
     "bernoulli": lambda x, m, s: (
         Bernoulli(10 * m, 2).log_prob((x > 0).double()),
-        scipy.stats.bernoulli(scipy.special.expit(10 * m.numpy())).logpmf((x > 0).numpy()),
+        scipy.special.log_expit(np.where(x > 0, 10 * m.numpy(), -10 * m.numpy())),
     ),
 }
 
@@ -333,7 +336,7 @@ def test_log_prob_is_scipys(name: str) -> None:
 def test_bernoulli_is_right_at_any_logit() -> None:
     logits = torch.linspace(-60, 60, 1201, dtype=F64)
     for x in (0.0, 1.0, 0.3):
-        exact = x * logits - np.logaddexp(0, logits.numpy())
+        exact = x * logits - torch.from_numpy(np.logaddexp(0, logits.numpy()))
         assert (Bernoulli(logits, 0).log_prob(torch.full_like(logits, x)) - exact).abs().max() < 1e-10
 
 
@@ -573,14 +576,14 @@ def test_the_rate_is_the_kl_whatever_the_pair(prior: str, posterior: str) -> Non
             part("models", {"use": "vae", "latent": 1, "posterior": posterior, "prior": prior})(Vector(2)).sample(1)
         return
     model = part("models", {"use": "vae", "latent": 1, "posterior": posterior, "prior": prior})(Vector(2)).double()
-    x, n = _draws(1, 2, seed=3), 40_000
+    x, n = _draws(1, 2, seed=3), 10_000
     with torch.no_grad(), noise.source(Noise(6)):
         inference = model.infer(x, samples=n)
         rate = inference.rate.expand(n, 1) if inference.rate.dim() == 1 else inference.rate
-        grid = torch.linspace(-25, 25, 200_001, dtype=F64)[:, None, None]
+        grid = torch.linspace(-25, 25, 10_001, dtype=F64)[:, None, None]
         (latent,) = inference.latents
         log_q, log_p = latent.q.log_prob(grid)[:, 0], latent.p.log_prob(grid)[:, 0]
-    theirs = float((log_q.exp() * (log_q - log_p)).sum() * 50 / 200_000)
+    theirs = float((log_q.exp() * (log_q - log_p)).sum() * 50 / 10_000)
     error = rate.mean() - theirs
     assert abs(error) < max(5 * float(rate.std()) / math.sqrt(n), 1e-6)
 
@@ -626,11 +629,11 @@ def test_terms_have_known_answers() -> None:
 def test_the_weight_penalty_takes_weights_and_nothing_else() -> None:
     model = part("models", {"use": "vae", "latent": 2, "net": {"use": "mlp", "widths": [4]}, "prior": "vamp"})(Vector(3))
     inference = model.infer(torch.zeros(2, 3))
-    layers = [m.weight for m in model.modules() if isinstance(m, nn.Linear)]
+    layers = [m.weight.detach() for m in model.modules() if isinstance(m, nn.Linear)]
     assert len(layers) == 4
     for norm, cost in ((1, lambda w: w.abs().sum()), (2, lambda w: 0.5 * w.square().sum())):
-        theirs = sum(float(cost(w)) for w in layers)
-        assert float(_term({"use": "weight-penalty", "norm": norm})(inference, 0)) == pytest.approx(theirs, rel=1e-5)
+        theirs = sum(cost(w).item() for w in layers)
+        assert _term({"use": "weight-penalty", "norm": norm})(inference, 0).item() == pytest.approx(theirs, rel=1e-5)
 
 
 def test_the_bound_of_one_sample_is_distortion_and_the_rate_of_the_draw() -> None:

@@ -8,7 +8,7 @@ from morphogen.core import model as single
 from morphogen.core.model import Decodes, Encodes
 from morphogen.errors import UserError
 
-__all__ = ["Autoencodes", "demand"]
+__all__ = ["Autoencodes", "Unable", "demand"]
 
 MEANING = {
     "Samples": "draw new examples",
@@ -16,6 +16,10 @@ MEANING = {
     "Decodes": "turn codes into examples",
     "Scores": "say how likely examples are",
 }
+
+
+class Unable(UserError):
+    """The model lacks an ability that was asked of it."""
 
 
 @runtime_checkable
@@ -31,7 +35,7 @@ def demand(model: object, ability: str, task: str, where: str) -> None:
     parts = ["Encodes", "Decodes"] if ability == "Autoencodes" else [ability]
     lacking = [part for part in parts if not isinstance(model, getattr(single, part))]
     words = " and ".join(f"{MEANING.get(part, part)} ({part})" for part in lacking)
-    raise UserError(
+    raise Unable(
         f"{task} asks a model to {words}, which {type(model).__name__}, the model of {where}, cannot do; "
         "`morphogen tasks` says what each task needs"
     )

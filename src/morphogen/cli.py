@@ -129,8 +129,12 @@ class Parser(argparse.ArgumentParser):
 def _parser(task: Task, whole: bool = False) -> Parser:
     """The options of a task. The words between them are placed by `_placed`; in help (`whole`) they are listed too."""
     parser = Parser(
-        prog=f"morphogen {task.name}", description=f"{task.summary}.", allow_abbrev=False, add_help=whole,
-        argument_default=None, formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog=f"morphogen {task.name}",
+        description=f"{task.summary}.",
+        allow_abbrev=False,
+        add_help=whole,
+        argument_default=None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     if whole:
         for name, many, required, help in _words(task):
@@ -211,5 +215,5 @@ def _overview() -> str:
             lines.append(group)
             lines += [f"  {task.name:<12} {task.summary}" for task in members]
             lines.append("")
-    lines.append("`morphogen COMMAND --help` tells the rest; --json prints facts, --debug shows where errors come from.")
+    lines.append("`morphogen COMMAND --help` tells the rest; --json prints facts, --debug where errors come from.")
     return "\n".join(lines)

@@ -24,14 +24,19 @@ __all__ = ["digest", "open_sealed", "replace", "seal", "write", "write_json"]
 SEAL = "sha256"
 
 
-def replace(path: Path, fill: Callable[[Path], None]) -> None:
-    """Make `path` by filling a temporary file beside it, then renaming: readers see the old file or the new one."""
+def replace(path: Path, fill: Callable[[Path], None], whole: Callable[[Path], bool]) -> None:
+    """Make `path` by filling a temporary file beside it, then renaming: readers see the old file or the new one.
+
+    It is read back first, and takes the old one's place only if it is `whole`.
+    """
     from safetensors import SafetensorError  # what safetensors makes of a full disk
 
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         fill(temporary)
         sync(temporary)
+        if not whole(temporary):
+            raise OSError("what was written is not what is read back; the disk may be failing")
         os.replace(temporary, path)
         sync(path.parent)
     except (OSError, SafetensorError) as error:
@@ -52,7 +57,8 @@ def sync(path: Path) -> None:
 
 def write(path: Path, content: str | bytes) -> None:
     """A small file, whole or not at all."""
-    replace(path, lambda p: _fill(p, content.encode() if isinstance(content, str) else content))
+    wanted = content.encode() if isinstance(content, str) else content
+    replace(path, lambda p: _fill(p, wanted), lambda p: p.read_bytes() == wanted)
 
 
 def _fill(path: Path, content: bytes) -> None:
@@ -88,7 +94,14 @@ def seal(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) ->
     still = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     said = json.dumps(facts, sort_keys=True)
     metadata = {"facts": said, SEAL: fingerprint(still, said)}
-    replace(path, lambda p: save_file(still, p, metadata=metadata))
+    replace(path, lambda p: save_file(still, p, metadata=metadata), _intact)
+
+
+def _intact(path: Path) -> bool:
+    with contextlib.suppress(UserError):
+        open_sealed(path)
+        return True
+    return False
 
 
 def open_sealed(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -105,7 +118,9 @@ def open_sealed(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise UserError(f"{path} is damaged or not a safetensors file: {error}") from None
     said = metadata.get("facts", "")
     if metadata.get(SEAL) != fingerprint(tensors, said):
-        raise UserError(f"{path} is damaged: its content does not match its sha256; use an earlier state or another copy")
+        raise UserError(
+            f"{path} is damaged: its content does not match its sha256; use an earlier state or another copy"
+        )
     return tensors, table(said, path)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from morphogen.core.model import Model
 from morphogen.errors import UserError
 
 __all__ = ["Average", "Optimiser", "learning_rate"]
@@ -53,7 +54,7 @@ class Optimiser:
     def step(self, rate: float) -> Tensor:
         """One update at learning rate `rate`; returns the norm of the gradient. Not finite: nothing moves."""
         moving = {name: p for name, p in self.members.items() if p.grad is not None}
-        gradients = [p.grad for p in moving.values()]
+        gradients = [p.grad for p in moving.values() if p.grad is not None]
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         found_inf = torch.isfinite(norm).logical_not().float()
         scale = None if self.clip is None else (norm / self.clip).clamp_min(1.0)
@@ -63,14 +64,14 @@ class Optimiser:
                 self._adamw(names, rate, self.decay if decayed else 0.0, scale, found_inf)
         for p in moving.values():
             p.grad = None
-        return norm
+        return torch.as_tensor(norm)
 
     def _adamw(self, names: list[str], rate: float, decay: float, scale: Tensor | None, found_inf: Tensor) -> None:
         steps = [self.moments[name]["step"] for name in names]
         torch._foreach_add_(steps, 1)
         torch._fused_adamw_(
             [self.members[name] for name in names],
-            [self.members[name].grad for name in names],
+            [g for name in names if (g := self.members[name].grad) is not None],
             [self.moments[name]["exp_avg"] for name in names],
             [self.moments[name]["exp_avg_sq"] for name in names],
             [],
@@ -95,7 +96,9 @@ class Optimiser:
         """The moments as `state` gave them; those of another model are refused."""
         own = self.state()
         for key in sorted(own.keys() ^ state.keys()):
-            raise UserError(f"the moments {'lack' if key in own else 'hold an unknown'} {key!r}: they are another model's")
+            raise UserError(
+                f"the moments {'lack' if key in own else 'hold an unknown'} {key!r}: they are another model's"
+            )
         for key, value in state.items():
             if own[key].shape != value.shape or own[key].dtype != value.dtype or not torch.isfinite(value).all():
                 raise UserError(f"the moments {key!r} are not finite, or those of another model")
@@ -108,9 +111,10 @@ class Average:
     The memory grows at first as (1 + t) / (10 + t), so that the average forgets its start. `decay` 0: the model itself.
     """
 
-    def __init__(self, model: nn.Module, average: nn.Module, decay: float) -> None:
+    def __init__(self, model: Model, average: Model, decay: float) -> None:
         self.model, self.average, self.decay = model, average, decay
-        self.pairs = [list(average.parameters()), list(model.parameters())]
+        self.mine: list[Tensor] = list(average.parameters())
+        self.theirs: list[Tensor] = list(model.parameters())
 
     @torch.no_grad()
     def update(self, step: int) -> None:
@@ -118,7 +122,6 @@ class Average:
         if self.average is self.model:
             return
         keep = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(*self.pairs, 1 - keep)
+        torch._foreach_lerp_(self.mine, self.theirs, 1 - keep)
         for mine, theirs in zip(self.average.buffers(), self.model.buffers(), strict=True):
             mine.copy_(theirs)
-

@@ -19,6 +19,8 @@ from morphogen.errors import UserError
 
 __all__ = ["Ranks", "together"]
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -26,7 +28,7 @@ class Ranks:
 
     rank: int = 0
     world: int = 1
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     def sum_(self, tensors: Sequence[Tensor]) -> None:
         """Sum each tensor over all ranks, in place, as one message."""
@@ -64,7 +66,9 @@ class Ranks:
         distributed.all_gather(all_of_them, mine)
         differ = [rank for rank, theirs in enumerate(all_of_them) if not torch.equal(theirs, all_of_them[0])]
         if differ:
-            raise UserError(f"the ranks disagree on the {what}: rank {differ} has another than rank 0; give all the same")
+            raise UserError(
+                f"the ranks disagree on the {what}: rank {differ} has another than rank 0; give all the same"
+            )
 
     def wait(self) -> None:
         """Until every rank is here."""

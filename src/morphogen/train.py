@@ -7,9 +7,10 @@ seed, step): batches and noise are counted, not remembered, so a resumed run is 
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ from morphogen.core.model import Model, Turn, teams
 from morphogen.core.noise import Noise
 from morphogen.data.batches import Batches
 from morphogen.data.dataset import Dataset
-from morphogen.errors import Failure
+from morphogen.errors import Failure, UserError
 from morphogen.optim import Average, Optimiser
 from morphogen.plan import Plan
 from morphogen.ranks import Ranks
@@ -32,6 +33,10 @@ from morphogen.run import Run, fill
 __all__ = ["Progress", "Training", "train"]
 
 ROLL_BACKS = 3
+NEVER = 2**62  # the step at which a healthy training breaks
+KEPT: dict[str, type | tuple[type, ...]] = {
+    "step": int, "elapsed": (int, float), "caution": (int, float), "shunned": list, "micro": int, "counted": int,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,10 @@ class Training:
         self.shunned: list[int] = []
         self.sums: dict[str, Tensor] = {}
         self.counted = 0
+        self.moved = False  # whether a player has moved in the step under way
+        self.ask_every = 1 if ranks.device.type == "cpu" else self.plan.log_every  # asking a GPU means waiting for it
+        # the first step since the last state that was not finite
+        self.broken = torch.full((), NEVER, device=ranks.device)
 
     # What a resumed run needs -----------------------------------------------------------------------------------
 
@@ -98,16 +107,22 @@ class Training:
         }
 
     def save(self, *, weights: bool = True, **facts: Any) -> None:
-        """A state to resume from and, unless better ones are kept, the weights for use."""
-        if self.ranks.rank == 0:
-            if weights:
-                self.run.save_weights(self.average.average, {"step": self.step})
-            self.run.save_state(self.step, self.tensors(), self.facts() | facts)
-        self.ranks.wait()
+        """A state to resume from and, unless better ones are kept, the weights for use; nothing that is broken."""
+        if not self.sound(thoroughly=True):
+            self.roll_back()
+            return
+        try:
+            if self.ranks.rank == 0:
+                if weights:
+                    self.run.save_weights(self.average.average, {"step": self.step})
+                self.run.save_state(self.step, self.tensors(), self.facts() | facts)
+        finally:
+            self.ranks.wait()
 
     def resume(self) -> dict[str, Any]:
         """Go on from the newest state that verifies; its facts, or none where the run is fresh."""
         state = self.run.load_state()
+        self.ranks.agree("saved state", hashlib.sha256(str(state and state[1]["step"]).encode()).hexdigest())
         if state is None:
             return {}
         tensors, facts = state
@@ -115,16 +130,24 @@ class Training:
         for name, tensor in tensors.items():
             kind, _, rest = name.partition("|")
             groups.setdefault(kind, {})[rest] = tensor
-        where = self.run.states()[0]
-        fill(self.model, groups["model"], where)
+        where = self.run.path / "state"
+        for name, type_ in KEPT.items():
+            if not isinstance(facts.get(name), type_):
+                raise UserError(f"{where}: the state of step {facts.get('step')} says nothing sensible of {name!r}")
+        fill(self.model, groups.pop("model", {}), where)
         if self.average.average is not self.model:
-            fill(self.average.average, groups["average"], where)
+            fill(self.average.average, groups.pop("average", {}), where)
+        moments = groups.pop("optimiser", {})
         for player, optimiser in self.optimisers.items():
-            moments = groups.get("optimiser", {})
             optimiser.load({k.partition("|")[2]: v for k, v in moments.items() if k.partition("|")[0] == player})
-        self.sums = {k: v.to(self.ranks.device) for k, v in groups.get("sum", {}).items()}
-        for name in ("step", "elapsed", "caution", "shunned", "micro", "counted"):
+        self.sums = {k: v.to(self.ranks.device) for k, v in groups.pop("sum", {}).items()}
+        for kind in groups:
+            raise UserError(
+                f"{where}: the state of step {facts['step']} holds {kind!r}, which this recipe does not need"
+            )
+        for name in KEPT:
             setattr(self, name, facts[name])
+        self.broken.fill_(NEVER)
         if self.ranks.rank == 0:
             self.run.forget_after(self.step)
         return facts
@@ -140,26 +163,40 @@ class Training:
     def play(self) -> dict[str, Tensor]:
         """The turns of one step, each loss sent back to its own player and to nobody else."""
         self.model.train()
-        batch = self.batches.at(0 if self.plan.overfit else self.step)
+        batch = self.batches.at(self.step % max(1, len(self.batches) // self.batch) if self.plan.overfit else self.step)
         whole = batch.total or len(batch)
         shares = [batch] if len(batch) <= self.micro else batch.shares(self.micro)
-        games = [self._game(share) for share in shares]
-        weights = [len(share) / whole for share in shares]
+        games = [(self._game(share), len(share) / whole) for share in shares]
         logs: dict[str, Tensor] = {}
-        fraction = self.fraction
-        for turns in zip(*games, strict=True):  # micro-batches play in lockstep
-            player = turns[0].player
+        fraction, self.moved = self.fraction, False
+        said: dict[str, Tensor] = {}
+        while (player := self._turn(games, said)) is not None:
             members = self.team[player]
-            for turn, weight in zip(turns, weights, strict=True):
-                (turn.loss * weight if weight != 1 else turn.loss).backward(
-                    inputs=list(members.values()), retain_graph=turn.keep
-                )
-                for name, value in {f"loss/{player}": turn.loss.detach(), **turn.log}.items():
-                    logs[name] = logs[name] + value * weight if name in logs else value * weight
-            self.ranks.sum_([p.grad for p in members.values() if p.grad is not None])
+            self.ranks.sum_([*(p.grad for p in members.values() if p.grad is not None), *said.values()])
             rate = self.caution * self.plan.rate(player, fraction, self.step)
-            logs[f"gradient/{player}"] = self.optimisers[player].step(rate)
+            self.moved = True
+            logs |= said | {f"gradient/{player}": self.optimisers[player].step(rate)}
+            said.clear()
         return logs
+
+    def _turn(self, games: list[tuple[Iterator[Turn], float]], said: dict[str, Tensor]) -> str | None:
+        """One turn of every micro-batch, each sent back before the next one is thought of: one graph at a time."""
+        players: set[str | None] = set()
+        for game, weight in games:
+            turn = next(game, None)
+            players.add(turn.player if turn else None)
+            if turn is None:
+                continue
+            (turn.loss * weight if weight != 1 else turn.loss).backward(  # type: ignore[no-untyped-call]
+                inputs=list(self.team[turn.player].values()), retain_graph=turn.keep
+            )
+            for name, value in {f"loss/{turn.player}": turn.loss.detach(), **turn.log}.items():
+                said[name] = said[name] + value * weight if name in said else value * weight
+        if len(players) > 1:
+            raise ValueError(
+                f"the turns of {type(self.model).__name__} depend on the data; let them depend on the step"
+            )
+        return players.pop()
 
     def _game(self, share: Batch) -> Iterator[Turn]:
         """The model's turns on one share; the context is there while the model thinks, never while it waits."""
@@ -172,33 +209,80 @@ class Training:
                 return
             yield turn
 
-    def healthy(self, logs: dict[str, Tensor]) -> bool:
-        """Whether every gradient of the step was finite. (On a GPU, asked only now and then: asking waits for it.)"""
-        if self.ranks.device.type != "cpu" and self.step % self.plan.log_every:
-            return True
-        return all(math.isfinite(float(v)) for name, v in logs.items() if name.startswith(("gradient", "loss")))
+    def watch(self, logs: dict[str, Tensor]) -> None:
+        """Remember the step if anything that it said was not finite."""
+        fine = torch.stack([torch.isfinite(v.detach()).all().to(self.broken.device) for v in logs.values()]).all()
+        self.broken = torch.where(fine, self.broken, self.broken.clamp_max(self.step))
 
-    def roll_back(self, logs: dict[str, Tensor]) -> None:
+    def sound(self, *, thoroughly: bool = False) -> bool:
+        """Whether every step since the last state was finite; thoroughly: and all that would be saved."""
+        if thoroughly and int(self.broken) == NEVER:
+            floats = [t for t in self.tensors().values() if t.is_floating_point()]
+            fine = bool(torch.stack([torch.isfinite(t).all() for t in floats]).all())
+            if self.ranks.any(not fine):
+                self.broken.fill_(self.step)
+        return int(self.broken) == NEVER
+
+    def over(self) -> bool:
+        """Whether the plan is fulfilled, by steps that were all finite."""
+        if self.fraction < 1:
+            return False
+        if self.sound():
+            return True
+        self.roll_back()
+        return False
+
+    def roll_back(self, logs: Mapping[str, Tensor] = {}) -> None:
         """Back to the last good state with half the learning rate; the step that went wrong will be passed over."""
-        bad, shunned, caution = self.step, [*self.shunned, self.step], self.caution * 0.5
+        bad = int(self.broken)
         trouble = ", ".join(f"{k} = {float(v):g}" for k, v in logs.items() if not math.isfinite(float(v)))
+        trouble = trouble or "weights or statistics"
+        shunned, caution = [*self.shunned, bad], self.caution * 0.5
         if len(shunned) > ROLL_BACKS:
             raise Failure(
-                f"training broke at step {bad} ({trouble}) after {ROLL_BACKS} attempts from earlier states; "
+                f"training broke at step {bad} (not finite: {trouble}) after {ROLL_BACKS} attempts; "
                 "lower train.lr, set train.clip, or look at the data of that batch; the last good state is kept"
             )
-        self.resume()
-        self.shunned, self.caution = shunned, caution
+        micro = self.micro
+        self._back()
+        self.shunned, self.caution, self.micro = shunned, caution, micro
         if self.ranks.rank == 0:
             self.run.append(
-                {"step": self.step, "event": f"step {bad} was not finite ({trouble}): rolled back, learning rate halved"}
+                {
+                    "step": self.step,
+                    "event": f"step {bad} was not finite ({trouble}): rolled back, learning rate halved",
+                }
             )
+
+    def _back(self) -> None:
+        """To the last good state, or to the very beginning where none was saved."""
+        for members in self.team.values():
+            for parameter in members.values():
+                parameter.grad = None
+        if self.resume():
+            return
+        fresh = self.run.build().state_dict()
+        for module in (self.model, self.average.average):
+            module.load_state_dict(fresh)
+        for optimiser in self.optimisers.values():
+            optimiser.load({name: torch.zeros_like(moment) for name, moment in optimiser.state().items()})
+        self.step, self.counted, self.sums = 0, 0, {}
+        self.broken.fill_(NEVER)
 
     def halve(self, error: RuntimeError) -> None:
         """Out of memory: smaller micro-batches, the same step."""
         if self.micro <= 1:
             raise Failure(f"out of memory with one example at a time: {error}; use a smaller model") from None
-        self.micro = -(-self.micro // 2)
+        if self.ranks.world > 1:  # the others have gone on: there is no step to take back together
+            raise Failure(
+                f"out of memory on rank {self.ranks.rank}: {error}; set train.micro={self.micro // 2}"
+            ) from None
+        micro = -(-self.micro // 2)
+        if self.moved or self._remembers():
+            shunned, caution = self.shunned, self.caution
+            self._back()
+            self.shunned, self.caution = shunned, caution
+        self.micro = micro
         for members in self.team.values():
             for parameter in members.values():
                 parameter.grad = None
@@ -207,18 +291,24 @@ class Training:
         if self.ranks.rank == 0:
             self.run.append({"step": self.step, "event": f"out of memory: micro-batches of {self.micro} from here on"})
 
+    def _remembers(self) -> bool:
+        """Whether thinking alone changes the model (the statistics of batch norm): half a step is then not the same."""
+        return len(self.model.state_dict()) > len(list(self.model.parameters()))
+
     def record(self, logs: dict[str, Tensor], seconds: float) -> dict[str, float] | None:
         """Add to the record under way; give it out when it is due."""
         for name, value in logs.items():
             value = value.detach().float()
             self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
         self.counted += 1
-        if self.step % self.plan.log_every and self.step != 1 and self.step != self.limit:
+        if self.step % self.plan.log_every and self.step != 1 and self.fraction < 1:
             return None
         names = sorted(self.sums)
-        losses = [self.sums[n] for n in names if not n.startswith("gradient")]
-        self.ranks.sum_(losses)
-        said: dict[str, float] = {"step": self.step, "fraction": round(self.fraction, 6), "time": round(self.elapsed, 3)}
+        said: dict[str, float] = {
+            "step": self.step,
+            "fraction": round(self.fraction, 6),
+            "time": round(self.elapsed, 3),
+        }
         said |= {name: float(self.sums[name]) / self.counted for name in names}
         said["images/s"] = round(self.counted * self.batch / seconds, 1) if seconds > 0 else 0.0
         self.sums, self.counted = {}, 0
@@ -232,7 +322,7 @@ def _out_of_memory(error: RuntimeError) -> bool:
 def train(training: Training) -> Iterator[Progress]:
     """Play steps until the plan is fulfilled or the caller stops asking."""
     began = last = time.perf_counter()
-    while training.fraction < 1:
+    while not training.over():
         if training.step in training.shunned:
             training.step += 1
             continue
@@ -243,7 +333,8 @@ def train(training: Training) -> Iterator[Progress]:
                 raise
             training.halve(error)
             continue
-        if not training.healthy(logs):
+        training.watch(logs)
+        if training.step % training.ask_every == 0 and not training.sound():
             training.roll_back(logs)
             began = last = time.perf_counter()
             continue

@@ -135,6 +135,11 @@ class logistics(Family):
         axis = -len(sites) - 1
         logits, mean, log_scale, link = torch.split(said, [1, c, c, self.links], axis)
         return Logistics(
-            logits.squeeze(axis), mean, (log_scale - 1).clamp(-7.0, 5.0), torch.tanh(link), self.space.levels,
-            self.space.shape, len(sites),
+            logits.squeeze(axis),
+            mean,
+            (log_scale - 1).clamp(-7.0, 5.0),
+            torch.tanh(link),
+            self.space.levels,
+            self.space.shape,
+            len(sites),
         )

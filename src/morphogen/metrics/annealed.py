@@ -131,7 +131,10 @@ def _chains(gap: Gap, like: Tensor, sizes: Tensor, leaps: int, adapt: bool) -> t
     for t in range(len(sizes)):
         weight += value.double() / len(sizes)
         push = noise.normal(like.shape, event=event, like=like).to(like.dtype)
-        chance, *after = _leap(gap, (u, value, slope), push, (t + 1) / len(sizes), sizes[t], leaps)
+        size = sizes[t] * (
+            0.4 + 0.8 * noise.uniform(value.shape, event=0, like=like)
+        )  # or flights come back in circles
+        chance, *after = _leap(gap, (u, value, slope), push, (t + 1) / len(sizes), size.to(like.dtype), leaps)
         moved = noise.uniform(chance.shape, event=0, like=like) < chance
         u, value, slope = (
             torch.where(_wide(moved, new), new, old) for new, old in zip(after, (u, value, slope), strict=True)
@@ -147,7 +150,7 @@ def _leap(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Leapfrog along log f = -u^2 / 2 + beta gap(u): the chance of going there, and (u, value, slope) there."""
     u, value, slope = at
-    size = _wide(size, u[0])
+    size = _wide(size, u)
     momentum = push + 0.5 * size * (beta * slope - u)
     for leap in range(leaps):
         u = u + size * momentum

@@ -29,7 +29,6 @@ __all__ = ["vae"]
 class vae(Model):
     """A code with a prior, a posterior that infers it, a likelihood that decodes it, terms that say what is wanted."""
 
-
     def __init__(
         self,
         space: Space,

@@ -24,6 +24,7 @@ __all__ = [
     "Residual",
     "Up",
     "activation",
+    "channels_last",
     "conv",
     "image_sizes",
     "linear",
@@ -110,7 +111,7 @@ class ToImage(nn.Module):
         self.shape = (*size, depth)
 
     def forward(self, h: Tensor) -> Tensor:
-        return h.unflatten(1, self.shape).permute(0, 3, 1, 2)
+        return h.reshape(len(h), *self.shape).permute(0, 3, 1, 2)
 
 
 class Residual(nn.Module):
@@ -192,10 +193,17 @@ def image_sizes(image: Image, stages: int | None, patch: int = 1) -> list[tuple[
     return sizes
 
 
+def channels_last(net: nn.Module) -> None:
+    """Kernels channels-last in memory, like the pictures that they meet."""
+    for parameter in net.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
 def one_of(name: str, inp: Space, out: Space) -> Literal["down", "up"]:
     """Which way a convolutional net goes: from picture to vector, or from vector to picture."""
     if isinstance(inp, Image) and isinstance(out, Vector):
         return "down"
     if isinstance(inp, Vector) and isinstance(out, Image):
         return "up"
-    raise UserError(f"{name} goes between a picture and a vector, not from {inp.kind} to {out.kind}; use net = \"mlp\"")
+    raise UserError(f'{name} goes between a picture and a vector, not from {inp.kind} to {out.kind}; use net = "mlp"')

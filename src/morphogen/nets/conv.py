@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from morphogen.core.build import register
@@ -18,6 +17,7 @@ from morphogen.nets.blocks import (
     ToVector,
     Up,
     activation,
+    channels_last,
     conv,
     image_sizes,
     linear,
@@ -68,7 +68,7 @@ class conv_net(nn.Module):
                 layers += [Up(widths[i], widths[i - 1], sizes[i - 1]), *finish(widths[i - 1])]
             layers += [conv(widths[0], out.depth, gain=1.0)]
         self.body = nn.Sequential(*layers)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        channels_last(self)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         said: Tensor = self.body(self.enter(x, y))

@@ -3,7 +3,6 @@ residual networks"), without normalisation: each block ends in zeros, so that de
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from morphogen.core.build import register
@@ -18,6 +17,7 @@ from morphogen.nets.blocks import (
     ToVector,
     Up,
     activation,
+    channels_last,
     conv,
     image_sizes,
     linear,
@@ -31,8 +31,8 @@ __all__ = ["resnet"]
 class resnet(nn.Module):
     """`blocks` residual blocks at every size, `width` channels at first, doubled at each halving up to `limit`.
 
-    `patch` > 1 takes and gives pixels in patches, so that all work is done at a smaller size; `dense`, where given, is the
-    width of a dense layer between the smallest picture and the vector.
+    `patch` > 1 takes and gives pixels in patches, so that all work is done at a smaller size; `dense`, where given, is
+    the width of a dense layer between the smallest picture and the vector.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class resnet(nn.Module):
                 layers += [Up(widths[i], widths[i - 1], sizes[i - 1], kernel=1, gain=1.0)] if i else []
             layers += [activation(act), Up(widths[0], out.depth, full, gain=1.0, factor=patch)]
         self.body = nn.Sequential(*layers)
-        self.to(memory_format=torch.channels_last)
+        channels_last(self)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         said: Tensor = self.body(self.enter(x, y))

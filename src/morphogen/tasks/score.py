@@ -24,7 +24,7 @@ def score(model: Scores, data: Data, n: Count | None = None, *, samples: Count =
     samples: codes drawn for each example; more of them come closer to log p(x), from below
     seed: of those draws
     """
-    from morphogen.errors import UserError
+    from morphogen.abilities import Unable
     from morphogen.metrics.likelihood import log_likelihood
     from morphogen.progress import counted
     from morphogen.work import device_of
@@ -32,7 +32,7 @@ def score(model: Scores, data: Data, n: Count | None = None, *, samples: Count =
     data, device = data.limited(n), device_of(model)
     one = data.first(1, device)
     if not model.infer(one.x, one.y).has_rate:
-        raise UserError(
+        raise Unable(
             f"score asks a model to say how likely examples are (Scores), which this {type(model).__name__} cannot do: "
             "its code is a point, without rate or likelihood; train with model.posterior=normal and a rate in its terms"
         )
@@ -73,7 +73,7 @@ def evaluate(
     seed: of those draws
     """
     from morphogen import figures, report
-    from morphogen.errors import UserError
+    from morphogen.abilities import Unable
 
     few = data.limited(n)
     metrics = {"likelihood": ("score", {"samples": samples, "seed": seed}), "reconstruction": ("fidelity", {})}
@@ -81,7 +81,7 @@ def evaluate(
     for name, (by, how) in metrics.items():
         try:
             said[name] = getattr(run, by)(few, **how)
-        except UserError as refusal:
+        except Unable as refusal:
             said[name] = {"not measured": str(refusal)}
     for part in said.values():
         if "protocol" in part:
