@@ -20,6 +20,7 @@ import time
 STARTED = time.perf_counter()
 
 import argparse  # noqa: E402
+import contextlib  # noqa: E402
 import gzip  # noqa: E402
 import itertools  # noqa: E402
 import json  # noqa: E402
@@ -57,8 +58,9 @@ def digits(part):
 
 def facts():
     """What every answer should say about the process."""
-    import torch
     from importlib.metadata import version
+
+    import torch
 
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return {
@@ -208,7 +210,7 @@ class Worker:
 
 
 def step(ask):
-    """{"do": "run", "steps": 50} -> {"seconds": ...}; also parity, sample, weights, facts; an empty line or EOF ends."""
+    """Answers requests like {"do": "run", "steps": 50}, or parity, sample, weights, facts. An empty line ends it."""
     worker = Worker(ask)
     say(ready=True, **worker.facts())
     for line in sys.stdin:
@@ -264,7 +266,8 @@ def whole(ask):
     with torch.no_grad():
         again = model.reconstruct(torch.from_numpy(test).float())
     mark("reconstruct")
-    assert pictures.shape == (ask.count, 1, 28, 28) and again.shape == test.shape
+    assert pictures.shape == (ask.count, 1, 28, 28)
+    assert again.shape == test.shape
     say(
         seconds=time.perf_counter() - STARTED,
         phases=phases,
@@ -331,10 +334,8 @@ def quality(ask):
     first = dump(model, out / "weights-first.npz")
     config = training_config(ask, out / "pythae", epochs=10**6)
     trainer = BaseTrainer(model, Coins(), training_config=config, callbacks=[Watch()])
-    try:
+    with contextlib.suppress(Done):
         trainer.train()
-    except Done:
-        pass
     seconds = time.perf_counter() - state["start"]
     last = dump(model, out / "weights.npz")
     say(seconds=seconds, steps=state["steps"], first=first, weights=last, marks=marks, curve=curve[-1:], **facts())

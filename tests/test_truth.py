@@ -1,7 +1,7 @@
 """Closed forms: what our numbers must be, to the digit. Reliability rows 22 and 23.
 
-The linear-Gaussian VAE, x = W z + b + noise, is the model whose log p(x) is known (probabilistic PCA: Tipping and Bishop
-1999; as a VAE: Lucas et al. 2019). Every constant, sign or reduction that is wrong somewhere shows in it.
+The linear-Gaussian VAE, x = W z + b + noise, is the model whose log p(x) is known (probabilistic PCA: Tipping and
+Bishop 1999; as a VAE: Lucas et al. 2019). Every constant, sign or reduction that is wrong somewhere shows in it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from morphogen.core import noise
 from morphogen.core.batch import Batch
 from morphogen.core.build import part, register
-from morphogen.core.conditional import Conditional
 from morphogen.core.distribution import Distribution, Mixture, Normal
 from morphogen.core.inference import Inference, Latent
 from morphogen.core.noise import Noise
@@ -74,9 +73,9 @@ class PCA:
     def __init__(self, seed: int = 0, data: int = 200, wide: int = D, code: int = K) -> None:
         generator = torch.Generator().manual_seed(seed)
         draw = lambda *size: torch.randn(*size, generator=generator, dtype=F64)  # noqa: E731
-        spec = {"use": "normal-fixed", "scale": math.sqrt(VARIANCE)}
-        self.model: vae = part("models", {"use": "vae", "latent": code, "net": "test-linear", "likelihood": spec})(Vector(wide))
-        self.model.double()
+        likelihood = {"use": "normal-fixed", "scale": math.sqrt(VARIANCE)}
+        spec = {"use": "vae", "latent": code, "net": "test-linear", "likelihood": likelihood}
+        self.model: vae = part("models", spec)(Vector(wide)).double()
         self.model.likelihood.family.log_scale.fill_(0.5 * math.log(VARIANCE))  # the buffer was made in float32
         self.w, self.b = draw(wide, code) / math.sqrt(code), draw(wide)
         precision = torch.eye(code, dtype=F64) + self.w.T @ self.w / VARIANCE
@@ -101,7 +100,8 @@ class PCA:
 
     def infer(self, x: Tensor, q: Distribution, samples: int) -> Inference:
         z = q.sample((samples,))
-        return Inference(x, self.model.likelihood(z), [Latent(z, q, self.model.prior(self.model.posterior))], self.model)
+        latent = Latent(z, q, self.model.prior(self.model.posterior))
+        return Inference(x, self.model.likelihood(z), [latent], self.model)
 
 
 @pytest.fixture(scope="module")
@@ -145,10 +145,10 @@ def test_the_bound_tightens_with_more_samples() -> None:
     with torch.no_grad():
         wide.model.posterior.net.body.bias[K:] += 0.4
     exact = wide.exact(wide.x).mean()
-    bounds = {
-        samples: torch.stack([log_likelihood(wide.model, [Batch(wide.x)], samples, seed=s).log_p.mean() for s in range(10)])
-        for samples in (1, 4, 16, 64)
-    }
+    bounds = {}
+    for samples in (1, 4, 16, 64):
+        each = [log_likelihood(wide.model, [Batch(wide.x)], samples, seed=s).log_p.mean() for s in range(10)]
+        bounds[samples] = torch.stack(each)
     for few, more in itertools.pairwise(bounds.values()):
         assert more.mean() - few.mean() > 5 * (more.var() / 10 + few.var() / 10).sqrt()
     assert bounds[64].mean() < exact
@@ -200,7 +200,7 @@ def test_active_units_are_counted_and_facts_carry_the_protocol(pca: PCA) -> None
     assert torch.allclose(found.variance, mean.var(0, unbiased=False))
     assert found.active == K
     facts = found.facts()
-    assert facts["bits_per_dim"] is None
+    assert "bits_per_dim" not in facts
     assert "density" in facts["note"]
     assert facts["protocol"]["samples"] == 5
     assert facts["protocol"]["seed"] == 9
@@ -208,6 +208,27 @@ def test_active_units_are_counted_and_facts_carry_the_protocol(pca: PCA) -> None
     low, high = facts["interval"]
     assert low < facts["log_p"] < high
     assert facts["elbo"] == pytest.approx(-facts["distortion"] - facts["rate"])
+
+
+def test_the_line_between_active_and_dead_is_a_hundredth() -> None:
+    space, model = Vector(2), part("models", {"use": "vae", "latent": 2, "net": "test-linear"})(Vector(2))
+    with torch.no_grad():
+        model.posterior.net.body.weight.copy_(torch.cat([torch.eye(2), torch.zeros(2, 2)]))
+    for variance, active in ((0.009, 0), (0.011, 2)):
+        x = math.sqrt(variance) * torch.tensor([[1.0, -1.0], [-1.0, 1.0]])  # of mean 0, and of this variance
+        assert log_likelihood(model, [Batch(x)], 1).active == active
+    assert model.space == space
+
+
+def test_a_model_is_scored_as_it_is_used_not_as_it_is_trained() -> None:
+    model = part("models", {"use": "vae", "net": {"use": "mlp", "widths": [8], "norm": "batch"}})(Vector(3))
+    x = _draws(20, 3).float() + 2
+    for rows in (10, 20):  # batch norm in training knows the others of its batch
+        in_training = log_likelihood(model.train(), [Batch(x)], 3, rows=rows * GROUP)
+        at_rest = log_likelihood(model.eval(), [Batch(x)], 3)
+        assert torch.allclose(in_training.log_p, at_rest.log_p, atol=1e-4)
+    state = model.state_dict()
+    assert all(state[name].abs().sum() == 0 for name in state if name.endswith("running_mean"))
 
 
 def test_dead_units_are_not_counted() -> None:
@@ -234,9 +255,11 @@ def test_bits_per_dim_of_data_with_levels() -> None:
     found = log_likelihood(model, [Batch(x)], 5)
     assert found.bits_per_dim == pytest.approx(2.0, rel=1e-6)
     assert found.facts()["active_units"] == 0
+    assert found.facts()["bits_per_dim"] == found.bits_per_dim
+    assert "note" not in found.facts()
     coins = part("models", {"use": "vae", "latent": 2, "likelihood": "bernoulli"})(space)
     facts = log_likelihood(coins, [Batch(x)], 1).facts()
-    assert facts["bits_per_dim"] is None  # coins on four levels are no likelihood
+    assert "bits_per_dim" not in facts  # coins on four levels are no likelihood
     assert "4 levels" in facts["note"]
 
 
@@ -374,7 +397,9 @@ def _logistics(levels: int, depth: int, mixture: int, *, batch: int = 3, seed: i
     size = (batch, mixture, depth, 1, 2)
     links = depth * (depth - 1) // 2
     return Logistics(
-        _draws(batch, mixture, 1, 2, seed=seed), 0.6 * _draws(*size, seed=seed + 1), 0.5 * _draws(*size, seed=seed + 2) - 1,
+        _draws(batch, mixture, 1, 2, seed=seed),
+        0.6 * _draws(*size, seed=seed + 1),
+        0.5 * _draws(*size, seed=seed + 2) - 1,
         torch.tanh(_draws(batch, mixture, links, 1, 2, seed=seed + 3)), levels, (depth, 1, 2), 2,
     )
 
@@ -451,7 +476,8 @@ def _fits(counts: Tensor, chance: Tensor) -> None:
     observed = np.append(counts.numpy()[~rare], counts.numpy()[rare].sum()).astype(float)
     expected = np.append(expected[~rare], expected[rare].sum())
     keep = expected > 0
-    assert scipy.stats.chisquare(observed[keep], expected[keep] * observed[keep].sum() / expected[keep].sum()).pvalue > 2e-5
+    expected = expected * observed[keep].sum() / expected[keep].sum()
+    assert scipy.stats.chisquare(observed[keep], expected[keep]).pvalue > 2e-5
 
 
 # Samples match densities
@@ -487,8 +513,8 @@ def _mixture() -> Mixture:
 
 def test_a_mixture_is_the_logsumexp_of_its_parts() -> None:
     p, x = _mixture(), 2 * _draws(9, 5, 2, seed=8)
-    parts = scipy.stats.norm(p.parts.mean.numpy(), p.parts.log_scale.exp().numpy()).logpdf(x.numpy()[..., None, :]).sum(-1)
-    theirs = scipy.special.logsumexp(parts + p.log_weight.numpy(), axis=-1)
+    parts = scipy.stats.norm(p.parts.mean.numpy(), p.parts.log_scale.exp().numpy()).logpdf(x.numpy()[..., None, :])
+    theirs = scipy.special.logsumexp(parts.sum(-1) + p.log_weight.numpy(), axis=-1)
     assert p.log_prob(x).shape == (9, 5)
     assert np.abs(p.log_prob(x).numpy() - theirs).max() < 1e-10
 
@@ -618,6 +644,10 @@ def test_terms_have_known_answers() -> None:
     assert _term({"use": "dimension-rate", "weights": [1.0]})(i, 0).tolist() == pytest.approx([2.0, 2.02, 0.5, 4.52])
     each = _term({"use": "dimension-rate", "weights": [10.0, 0.5]})(i, 0)
     assert each.tolist() == pytest.approx([1.0, 1.2, 0.25, 2.45])
+    three = torch.full((2, 3), 2.0, dtype=F64)  # a rate of 2 in each dimension; the last weight serves the rest
+    latent = Latent(three, Normal(three, 0 * three, 1), Normal(0 * three, 0 * three, 1))
+    i3 = Inference(i.x, i.likelihood, [latent], nn.Module())
+    assert _term({"use": "dimension-rate", "weights": [10.0, 0.5]})(i3, 0).tolist() == pytest.approx([22.0, 22.0])
     assert _term("distortion")(i, 0)[0].tolist() == pytest.approx(
         (-scipy.stats.norm(i.latents[0].z[0].sum(-1).numpy(), 1).logpdf(1.0)).tolist()
     )
@@ -627,7 +657,8 @@ def test_terms_have_known_answers() -> None:
 
 
 def test_the_weight_penalty_takes_weights_and_nothing_else() -> None:
-    model = part("models", {"use": "vae", "latent": 2, "net": {"use": "mlp", "widths": [4]}, "prior": "vamp"})(Vector(3))
+    spec = {"use": "vae", "latent": 2, "net": {"use": "mlp", "widths": [4]}, "prior": "vamp"}
+    model = part("models", spec)(Vector(3))
     inference = model.infer(torch.zeros(2, 3))
     layers = [m.weight.detach() for m in model.modules() if isinstance(m, nn.Linear)]
     assert len(layers) == 4
@@ -702,7 +733,8 @@ def test_gradients_of_log_prob(name: str, space: str) -> None:
 
 
 def test_gradients_of_kl_and_of_draws() -> None:
-    numbers = [t.requires_grad_() for t in (_draws(2, 3), 0.5 * _draws(2, 3, seed=1), _draws(3, seed=2), _draws(3, seed=3))]
+    numbers = [_draws(2, 3), 0.5 * _draws(2, 3, seed=1), _draws(3, seed=2), _draws(3, seed=3)]
+    numbers = [t.requires_grad_() for t in numbers]
     assert torch.autograd.gradcheck(lambda m, s, n, t: Normal(m, s, 1).kl_each(Normal(n, t, 1)), numbers)
     for make in (Normal, Laplace):
         def draw(m: Tensor, s: Tensor, make: type[Distribution] = make) -> Tensor:

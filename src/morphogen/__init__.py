@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,6 +37,17 @@ def train(
     from morphogen.api import train_and_open
 
     return train_and_open(recipe, data, dict(leaves or {}), more)
+
+
+class _Package(ModuleType):
+    """The trap: importing morphogen/train.py would put that module in the place of the function `mg.train`."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name == "train" and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

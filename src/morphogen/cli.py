@@ -73,8 +73,9 @@ def _complain(text: str) -> None:
 
 
 def _run(words: list[str]) -> int:
-    if any("\0" in word for word in words):
-        raise UserError("an argument holds a NUL character, which no name can")
+    for word in words:
+        if "\0" in word or not _is_text(word):
+            raise UserError(f"{word[:40]!r} holds characters that no name can hold")
     if not words or words[0] in ("-h", "--help", "help"):
         if len(words) > 1 and words[0] == "help":
             return _run([words[1], "--help"])
@@ -89,6 +90,14 @@ def _run(words: list[str]) -> int:
     if name not in tasks():
         raise UserError(f"there is no command {name!r}; {did_you_mean(name, tasks())}; `morphogen --help` tells of all")
     return _command(tasks()[name], words[1:])
+
+
+def _is_text(word: str) -> bool:
+    try:
+        os.fsencode(word)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _command(task: Task, words: list[str]) -> int:

@@ -147,14 +147,14 @@ def _stored(said: Any, space: Space) -> Tensor:
         x = torch.as_tensor(x).detach().cpu()
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"neither a name, nor paths, nor an array of examples: {error}") from None
+    if x.is_floating_point() and not bool(x.isfinite().all()):
+        raise UserError("the array holds values that are not finite; mend or drop those rows")
     like = space.write(torch.zeros(1, *space.shape))
     if space.levels and x.is_floating_point() and x.shape[1:] == space.shape:
         x = space.write(x)
     if x.shape[1:] != like.shape[1:] or not len(x):
         wanted = " or ".join(dict.fromkeys(str(("n", *s)) for s in (tuple(like.shape[1:]), tuple(space.shape))))
         raise UserError(f"an array of {tuple(x.shape)} does not fit the model; its examples are {wanted}")
-    if x.is_floating_point() and not bool(x.isfinite().all()):
-        raise UserError("the array holds values that are not finite; mend or drop those rows")
     return x.to(like.dtype)
 
 

@@ -62,7 +62,7 @@ def save(figure: Figure, path: Path, note: Mapping[str, Any]) -> Path:
 def _panels(records: Sequence[Mapping[str, Any]]) -> dict[str, Series]:
     """What is drawn together: the losses of all players, each measure with its validation, gradients, pace."""
     panels: dict[str, Series] = {}
-    for record in records:
+    for record in _whole(records):
         for key, value in record.items():
             if key in KEPT_ASIDE or not isinstance(value, (int, float)) or value != value:
                 continue
@@ -72,6 +72,15 @@ def _panels(records: Sequence[Mapping[str, Any]]) -> dict[str, Series]:
     last = ("gradient norm", "pace")
     middle = sorted(set(panels) - set(order) - set(last))
     return {title: panels[title] for title in (*order, *middle, *last) if title in panels}
+
+
+def _whole(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Without training records over a step or two (the first and the last): beside means of fifty they are noise."""
+    steps = [float(r["step"]) for r in records if "fraction" in r and "step" in r]
+    spans = [after - before for before, after in zip([0.0, *steps], steps, strict=False)]
+    usual = sorted(spans)[len(spans) // 2] if spans else 0.0
+    short = {step for step, span in zip(steps, spans, strict=True) if 4 * span < usual}
+    return [r for r in records if "fraction" not in r or float(r.get("step", 0)) not in short]
 
 
 def _place(key: str) -> tuple[str, str]:
@@ -95,7 +104,8 @@ def _panel(axis: Axes, title: str, lines: Series) -> None:
         else:
             axis.plot(x, y, color=colours.get(name, FAINT), linewidth=1.3, label=name)
     _tidy(axis)
-    axis.set_title(title, fontsize=10, color=INK, loc="left")
+    only = next(iter(lines))
+    axis.set_title(only if only.endswith("/s") else title, fontsize=10, color=INK, loc="left")
     _frame(axis, lines)
     if len(lines) > 1:
         _legend_above(axis)
@@ -133,6 +143,7 @@ def _tidy(axis: Axes) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda step, _: _short(step)))
     axis.yaxis.set_major_locator(MaxNLocator(5))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     axis.set_xlabel("step", fontsize=8, color=FAINT)
 
 
@@ -142,7 +153,7 @@ def _short(number: float) -> str:
     >>> _short(12000), _short(2500), _short(300)
     ('12k', '2.5k', '300')
     """
-    return f"{number / 1000:g}k" if abs(number) >= 1000 else f"{number:g}"
+    return f"{number / 1000:g}k" if abs(number) >= 1000 else f"{number:.6g}"
 
 
 def scatter(

@@ -49,11 +49,13 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     return PRECISIONS[name]
 
 
-def autocast(device: torch.device, precision: torch.dtype) -> contextlib.AbstractContextManager[object]:
-    """Networks in `precision`, everything else in float32."""
+def autocast(
+    device: torch.device, precision: torch.dtype, *, cache: bool = True
+) -> contextlib.AbstractContextManager[object]:
+    """Networks in `precision`, everything else in float32; `cache` keeps converted weights until the block ends."""
     if precision == torch.float32:
         return contextlib.nullcontext()
-    return torch.autocast(device.type, precision)
+    return torch.autocast(device.type, precision, cache_enabled=cache)
 
 
 @lru_cache(maxsize=1)

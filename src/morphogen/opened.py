@@ -7,6 +7,7 @@ run.score("mnist", samples=500)
 
 from __future__ import annotations
 
+import html
 import inspect
 import shlex
 from collections.abc import Callable, Iterator, Mapping
@@ -147,7 +148,8 @@ class OpenRun:
         words = ["morphogen", task.name, str(self.path)]
         for argument in task.arguments:
             value = given.get(argument.name)
-            if value is None or value == argument.default or value is False:
+            plain = isinstance(value, (str, int, float, Path, list, tuple))
+            if value is None or value is False or (plain and value == argument.default):
                 continue
             if argument.option:
                 words.append(f"-{argument.name}" if len(argument.name) == 1 else f"--{argument.name.replace('_', '-')}")
@@ -167,6 +169,12 @@ class OpenRun:
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *(task.name for task in tasks().values() if task.of_a_run)]
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows of a run."""
+        from morphogen.said import table
+
+        return f"<pre>{html.escape(table(self.show()))}</pre>"
+
     def __repr__(self) -> str:
         recipe = self.run.recipe
         return f"<run {self.path}: {recipe['model']['use']} on {recipe['data']['use']}>"
@@ -175,7 +183,7 @@ class OpenRun:
 def _method(opened: OpenRun, task: Task) -> Callable[..., Any]:
     """A task as a method, with its own signature and documentation."""
     signature = inspect.signature(task.function)
-    words = list(signature.parameters)[1:]
+    words = [p.name for p in list(signature.parameters.values())[1:] if p.kind is not p.KEYWORD_ONLY]
 
     def method(*positional: Any, **named: Any) -> Any:
         if len(positional) > len(words):

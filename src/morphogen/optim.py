@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from morphogen.core.model import Model
 from morphogen.errors import UserError
 
-__all__ = ["Average", "Optimiser", "learning_rate"]
+__all__ = ["EPSILON", "Average", "Optimiser", "learning_rate"]
+
+EPSILON = 1e-8
 
 
 def learning_rate(peak: float, fraction: float, step: int, warmup: int, floor: float) -> float:
@@ -80,7 +82,7 @@ class Optimiser:
             beta1=self.betas[0],
             beta2=self.betas[1],
             weight_decay=decay,
-            eps=1e-8,
+            eps=EPSILON,
             amsgrad=False,
             maximize=False,
             grad_scale=scale,

@@ -119,6 +119,13 @@ def change(recipe: Mapping[str, Any], leaves: Iterable[str]) -> dict[str, Any]:
     return _checked_top(tree, "the recipe")
 
 
+def seed(said: Any) -> int:
+    """A seed, or a refusal."""
+    if not isinstance(said, int) or isinstance(said, bool) or not 0 <= said < 2**63:
+        raise UserError(f"seed must be a whole number from 0 to 2^63 - 1, not {said!r}")
+    return said
+
+
 def _copy(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _copy(v) for key, v in value.items()}

@@ -77,6 +77,7 @@ class Run:
             for key in keys:
                 if key not in table:
                     raise UserError(f"{path / where} says nothing of {key!r}: it is damaged, or not of a run")
+        recipes.seed(run.recipe["seed"])
         run._check_manifest()
         return run
 
@@ -113,6 +114,8 @@ class Run:
     def labels(self) -> Vector | None:
         """The space of the labels, where the data has classes."""
         classes = self.facts.get("classes") or []
+        if not isinstance(classes, (list, tuple)) or not all(isinstance(name, str) for name in classes):
+            raise UserError(f"{self.path / DATA}: classes = {classes!r} are not names")
         return Vector(len(classes), columns=tuple(classes)) if classes else None
 
     def build(self) -> Model:

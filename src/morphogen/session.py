@@ -62,7 +62,7 @@ def complete(recipe: Any, data: Any, leaves: Iterable[str]) -> tuple[dict[str, A
         "data": tree["data"],
         "model": model.spec,
         "train": plan,
-        "seed": _whole_number(tree.get("seed", 0)),
+        "seed": recipes.seed(tree.get("seed", 0)),
         "device": str(tree.get("device", "auto")),
         "precision": str(tree.get("precision", "auto")),
     }
@@ -74,12 +74,6 @@ def _data_spec(data: Any) -> dict[str, Any]:
     if data is None:
         return {}
     return dict(data) if isinstance(data, Mapping) else {"use": str(data)}
-
-
-def _whole_number(seed: Any) -> int:
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
-        raise UserError(f"seed must be a whole number from 0 to 2^63 - 1, not {seed!r}")
-    return seed
 
 
 def start(recipe: Any, data: Any, leaves: Iterable[str] = (), run: str | Path | None = None) -> tuple[Run, Dataset]:
@@ -136,7 +130,7 @@ def stopped_by_signals() -> Iterator[list[int]]:
 
 def fit(run: Run, data: Dataset | None = None, *, quiet: bool = False) -> dict[str, Any]:
     """Train a run to the end of its plan, from wherever it stands."""
-    with together(machine.choose_device(run.recipe["device"])) as ranks:
+    with together(machine.choose_device(str(run.recipe["device"]))) as ranks:
         data = data or open_data(run.recipe["data"])
         _same_everywhere(run, data, ranks)
         lock = run.locked() if ranks.rank == 0 else nullcontext()
@@ -184,7 +178,8 @@ class Session:
         stopped = False
         title = f"{self.run.path.name}"
         with bar(title, self.quiet) as show:
-            for progress in train(self.training) if not self.finished else ():
+            done = self.finished or self._out_of_patience()
+            for progress in () if done else train(self.training):
                 show(progress, self.valid)
                 if progress.record is not None:
                     for tracker in self.trackers:
@@ -240,9 +235,9 @@ class Session:
         """Validate the averaged model, and draw the same latents as before."""
         began = time.monotonic()
         model, device = self.training.average.average, self.ranks.device
+        self.valid = {"step": self.training.step}  # on every rank: the last look is skipped or taken by all
         if self.ranks.rank == 0:
-            self.valid = review(model, self.data, device, self.training.precision)
-            self.valid["step"] = self.training.step
+            self.valid |= review(model, self.data, device, self.training.precision)
             if self.valid.get("loss") is not None:
                 record = {"step": self.training.step} | {f"valid/{k}": v for k, v in self.valid.items() if k != "step"}
                 self.run.append(record)

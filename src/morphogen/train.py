@@ -12,12 +12,14 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from morphogen import machine
+from morphogen.compiled import CompiledStep, NotCompilable, worth_compiling
 from morphogen.core import noise
 from morphogen.core.batch import Batch
 from morphogen.core.model import Model, Turn, teams
@@ -77,6 +79,10 @@ class Training:
         self.shunned: list[int] = []
         self.sums: dict[str, Tensor] = {}
         self.counted = 0
+        self.program: CompiledStep | None = None
+        self.compiling = ranks.world == 1 and worth_compiling(
+            self.plan.compile, self.limit, self.plan.minutes, ranks.device
+        )
         self.moved = False  # whether a player has moved in the step under way
         self.ask_every = 1 if ranks.device.type == "cpu" else self.plan.log_every  # asking a GPU means waiting for it
         # the first step since the last state that was not finite
@@ -164,6 +170,10 @@ class Training:
         """The turns of one step, each loss sent back to its own player and to nobody else."""
         self.model.train()
         batch = self.batches.at(self.step % max(1, len(self.batches) // self.batch) if self.plan.overfit else self.step)
+        if self.compiling:
+            self._compile(batch)
+        if self.program is not None:
+            return self.program(batch, self.step, self.caution * self.plan.rate(self.program.player, self.fraction, self.step))
         whole = batch.total or len(batch)
         shares = [batch] if len(batch) <= self.micro else batch.shares(self.micro)
         games = [(self._game(share), len(share) / whole) for share in shares]
@@ -178,6 +188,18 @@ class Training:
             logs |= said | {f"gradient/{player}": self.optimisers[player].step(rate)}
             said.clear()
         return logs
+
+    def _compile(self, batch: Batch) -> None:
+        """Make the whole step one program, once; what cannot be compiled goes on as it is."""
+        self.compiling = False
+        (player, *_), context = self.team, partial(machine.autocast, self.ranks.device, self.precision, cache=False)
+        try:
+            if len(batch) > self.micro:
+                raise NotCompilable("the batch is played in parts")
+            self.program = CompiledStep(self.model, self.optimisers[player], context, batch, self.seed)
+        except Exception as error:  # a compiler fails in more ways than can be named
+            why = str(error).strip().splitlines() or [type(error).__name__]
+            self.run.complain(f"not compiled, which costs speed and nothing else: {why[0][:300]}")
 
     def _turn(self, games: list[tuple[Iterator[Turn], float]], said: dict[str, Tensor]) -> str | None:
         """One turn of every micro-batch, each sent back before the next one is thought of: one graph at a time."""
@@ -277,7 +299,7 @@ class Training:
             raise Failure(
                 f"out of memory on rank {self.ranks.rank}: {error}; set train.micro={self.micro // 2}"
             ) from None
-        micro = -(-self.micro // 2)
+        micro, self.program = -(-self.micro // 2), None
         if self.moved or self._remembers():
             shunned, caution = self.shunned, self.caution
             self._back()

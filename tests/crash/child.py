@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +44,7 @@ TINY: dict[str, Any] = {"use": "vae", "latent": 2, "net": {"use": "mlp", "widths
 class duel(Model):
     """Two players: a forger moves noise towards the data, a judge tells them apart. Their losses pull in two ways."""
 
-    players = {"judge": "judge.*", "forger": "forger.*"}
+    players: ClassVar[dict[str, str]] = {"judge": "judge.*", "forger": "forger.*"}
 
     def __init__(self, space: Space, labels: Vector | None = None, /, *, width: int = 8) -> None:
         super().__init__()
@@ -281,7 +281,8 @@ class Parent:
         return said
 
     def close(self) -> None:
-        assert self.process.stdin is not None and self.process.stdout is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.close()
         self.process.wait(60)
         self.process.stdout.close()

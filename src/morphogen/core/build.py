@@ -144,7 +144,13 @@ def _schema(make: Callable[..., Any]) -> type[BaseModel]:
     fields: dict[str, Any] = {
         p.name: (hints.get(p.name, Any), ... if p.default is p.empty else p.default) for p in _keywords(make)
     }
-    settings = ConfigDict(extra="forbid", validate_default=True, arbitrary_types_allowed=True, protected_namespaces=())
+    settings = ConfigDict(
+        extra="forbid",
+        validate_default=True,
+        arbitrary_types_allowed=True,
+        protected_namespaces=(),
+        allow_inf_nan=False,
+    )
     return create_model(make.__name__, __config__=settings, **fields)
 
 

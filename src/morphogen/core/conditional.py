@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from morphogen.core.build import Part
 from morphogen.core.distribution import Distribution
 from morphogen.core.space import Space, Vector
+from morphogen.errors import UserError
 
 __all__ = ["Conditional", "Family"]
 
@@ -14,8 +17,12 @@ __all__ = ["Conditional", "Family"]
 class Family(nn.Module):
     """Tensor -> Distribution over `space`; `out` is what a network must say for it, in float32."""
 
+    symbols: ClassVar[bool] = False  # whether it can speak of tokens, which are no numbers
+
     def __init__(self, space: Space, numbers: int) -> None:
         super().__init__()
+        if space.kind == "tokens" and not self.symbols:
+            raise UserError(f"{type(self).__name__} speaks of numbers, and tokens are symbols; use categorical")
         self.space, self.numbers = space, numbers
         self.out = space.times(numbers)
         self.event = len(space.shape)

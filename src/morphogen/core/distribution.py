@@ -92,7 +92,8 @@ class Mixture(Distribution):
     """sum_k w_k N(x; m_k, s_k): one mixture for all data, components along the first dimension of `parts`."""
 
     def __init__(self, log_weight: Tensor, parts: Normal) -> None:
-        self.log_weight, self.parts, self.event = torch.log_softmax(log_weight, 0), parts, parts.event
+        self.log_weight, self.event = torch.log_softmax(log_weight, 0), parts.event
+        self.parts = Normal(parts.mean, parts.log_scale.expand_as(parts.mean), parts.event)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """By two matrix products: the quadratic form expands as x^2 a - 2 x a m + m^2 a, with a = 1 / 2 s^2.

@@ -6,13 +6,19 @@ import math
 from collections.abc import Callable
 from typing import Annotated, Any
 
+import torch
 from pydantic import BeforeValidator, PositiveInt
 
 from morphogen.core.build import Part, part, register
 
-__all__ = ["Weight", "constant", "cyclical", "ramp", "schedule"]
+__all__ = ["Count", "Weight", "constant", "cyclical", "ramp", "schedule"]
 
-Step = Callable[[int], float]
+Step = Callable[[int], float]  # of a step that is a tensor, where a whole step is compiled, it makes a tensor
+
+
+def _between(x: Any, low: float, high: float) -> Any:
+    """x held between two bounds; for numbers and tensors alike, as all arithmetic here is."""
+    return x.clamp(low, high) if isinstance(x, torch.Tensor) else min(max(x, low), high)
 
 
 @register("schedules")
@@ -29,7 +35,7 @@ def ramp(*, start: float = 0.0, to: float = 1.0, steps: int = 10_000, wait: int 
     >>> weight(0), weight(5), weight(50)
     (0.0, 0.5, 1.0)
     """
-    return lambda step: start + (to - start) * min(max(step - wait, 0) / max(steps, 1), 1.0)
+    return lambda step: start + (to - start) * _between((step - wait) / max(steps, 1), 0.0, 1.0)
 
 
 @register("schedules")
@@ -46,7 +52,25 @@ def cyclical(*, start: float = 0.0, to: float = 1.0, period: PositiveInt = 10_00
 @register("schedules")
 def cosine(*, start: float = 1.0, to: float = 0.0, steps: int = 10_000) -> Step:
     """From `start` to `to` along half a cosine (Loshchilov and Hutter 2017)."""
-    return lambda step: to + (start - to) * 0.5 * (1 + math.cos(math.pi * min(step / max(steps, 1), 1.0)))
+
+    def at(step: int) -> float:
+        turn = math.pi * _between(step / max(steps, 1), 0.0, 1.0)
+        cosine: Any = torch.cos if isinstance(turn, torch.Tensor) else math.cos
+        said: float = to + (start - to) * 0.5 * (1 + cosine(turn))
+        return said
+
+    return at
+
+
+@register("schedules")
+def switch(*, before: float = 1.0, after: float = 4.0, at: int = 10_000) -> Step:
+    """`before` until the step `at`, `after` from there on.
+
+    >>> draws = switch(at=10)
+    >>> draws(9), draws(10)
+    (1.0, 4.0)
+    """
+    return lambda step: before if step < at else after
 
 
 def _weight(spec: Any) -> Any:
@@ -54,6 +78,9 @@ def _weight(spec: Any) -> Any:
 
 
 Weight = Annotated[float | Part, BeforeValidator(_weight)]
+
+
+Count = Annotated[PositiveInt | Part, BeforeValidator(_weight)]
 
 
 def schedule(weight: float | Part) -> Step:

@@ -7,7 +7,7 @@ this file, `nets/`, `data/` and `files.py` know what a picture is; everything el
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, cast
 
 import torch
@@ -176,11 +176,24 @@ def space_from_facts(facts: dict[str, Any]) -> Space:
     >>> space_from_facts(Image(28, 28).facts())
     Image(height=28, width=28, channels=1, levels=256)
     """
-    facts = dict(facts)
+    facts = dict(facts) if isinstance(facts, dict) else {}
     kind = facts.pop("kind", None)
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise UserError(f"unknown kind of space {kind!r}; {did_you_mean(str(kind), _KINDS)}")
+    facts = {k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()}
+    of: dict[str, tuple[type, ...]] = {"int": (int,), "tuple[str, ...]": (str,), "tuple[float, ...]": (int, float)}
     try:
-        return _KINDS[kind](**{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()})
+        space = _KINDS[kind](**facts)
     except TypeError as error:
         raise UserError(f"a space of kind {kind!r} cannot be made from {sorted(facts)}: {error}") from None
+    for field in fields(cast("Any", space)):
+        value = getattr(space, field.name)
+        single = str(field.type) == "int"
+        values = (value,) if single else value
+        if not isinstance(values, tuple) or not all(isinstance(v, of[str(field.type)]) for v in values):
+            raise UserError(f"a space of kind {kind!r} cannot have {field.name} = {value!r}")
+        if single and not (0 if field.name in ("levels", "rate") else 1) <= value < 2**31:
+            raise UserError(f"a space of kind {kind!r} cannot have {field.name} = {value!r}")
+    if space.size >= 2**31:
+        raise UserError(f"a space of kind {kind!r} of {space.size:,} elements is larger than any that can be modelled")
+    return space

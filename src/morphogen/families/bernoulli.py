@@ -12,6 +12,7 @@ from morphogen.core.build import register
 from morphogen.core.conditional import Family
 from morphogen.core.distribution import Factorised
 from morphogen.core.space import Space
+from morphogen.errors import UserError
 
 __all__ = ["Bernoulli", "bernoulli"]
 
@@ -40,6 +41,8 @@ class bernoulli(Family):
     """A coin for every element: for data of two levels."""
 
     def __init__(self, space: Space, /) -> None:
+        if not space.levels:
+            raise UserError(f"bernoulli needs data with levels, and this {space.kind} is of real numbers; use normal")
         super().__init__(space, numbers=1)
 
     @property

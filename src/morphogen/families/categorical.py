@@ -50,6 +50,8 @@ class Categorical(Factorised):
 class categorical(Family):
     """A probability for every level of every element."""
 
+    symbols = True
+
     def __init__(self, space: Space, /) -> None:
         if space.levels < 2:
             raise UserError(f"categorical needs data with levels, and this {space.kind} is of real numbers; use normal")

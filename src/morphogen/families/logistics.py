@@ -5,6 +5,7 @@ colour's mean moves with the colours before it. For any space: a site is a pixel
 from __future__ import annotations
 
 import torch
+from pydantic import PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -114,7 +115,7 @@ class Logistics(Distribution):
 class logistics(Family):
     """A mixture of discretised logistics at every site: for pictures and sound of many levels."""
 
-    def __init__(self, space: Space, /, *, mixture: int = 5) -> None:
+    def __init__(self, space: Space, /, *, mixture: PositiveInt = 5) -> None:
         if space.levels < 3:
             raise UserError(
                 f"logistics needs data of three or more ordered levels, this {space.kind} has {space.levels}; "

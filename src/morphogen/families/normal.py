@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 import torch
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 
 from morphogen.core.build import register
@@ -38,7 +39,7 @@ class normal(Family):
 class bounded_normal(Family):
     """A mean that stays within +-`bound` and a scale for every element: a code that fits on a page."""
 
-    def __init__(self, space: Space, /, *, bound: float = 3.0) -> None:
+    def __init__(self, space: Space, /, *, bound: PositiveFloat = 3.0) -> None:
         super().__init__(space, numbers=2)
         self.bound = bound
 
@@ -51,7 +52,7 @@ class bounded_normal(Family):
 class shared_normal(Family):
     """A mean for every element and one learned scale for all of them: MSE that finds its own weight."""
 
-    def __init__(self, space: Space, /, *, scale: float = 0.3) -> None:
+    def __init__(self, space: Space, /, *, scale: PositiveFloat = 0.3) -> None:
         super().__init__(space, numbers=1)
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
 
@@ -66,7 +67,7 @@ class fixed_normal(Family):
 
     log_scale: Tensor
 
-    def __init__(self, space: Space, /, *, scale: float = 1.0) -> None:
+    def __init__(self, space: Space, /, *, scale: PositiveFloat = 1.0) -> None:
         super().__init__(space, numbers=1)
         self.register_buffer("log_scale", torch.tensor(math.log(scale)), persistent=False)
 

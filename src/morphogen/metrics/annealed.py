@@ -94,7 +94,7 @@ def annealed(
                 _chains(gap, like, sizes, leaps, adapt=True)
             with source(Noise(seed, "annealed", place, 0, BLOCK)):
                 weight, acceptance = _chains(gap, like, sizes, leaps, adapt=False)
-            said.append((torch.logsumexp(weight, 0) - math.log(chains)).cpu())
+            said.append(torch.logsumexp(weight, 0) - math.log(chains))
             accepted.append(acceptance)
     if not said:
         raise UserError("there is nothing to score: the data is empty")
@@ -126,10 +126,10 @@ def _chains(gap: Gap, like: Tensor, sizes: Tensor, leaps: int, adapt: bool) -> t
     event = like.dim() - 2
     u = noise.normal(like.shape, event=event, like=like).to(like.dtype)
     value, slope = _slope(gap, u)
-    weight = torch.zeros(value.shape, dtype=torch.float64, device=value.device)
+    weight = torch.zeros(value.shape, dtype=torch.float64)
     accepted = []
     for t in range(len(sizes)):
-        weight += value.double() / len(sizes)
+        weight += value.cpu().double() / len(sizes)
         push = noise.normal(like.shape, event=event, like=like).to(like.dtype)
         size = sizes[t] * (
             0.4 + 0.8 * noise.uniform(value.shape, event=0, like=like)

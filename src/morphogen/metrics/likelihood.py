@@ -61,7 +61,6 @@ class Likelihood:
         said: dict[str, Any] = {
             "log_p": self.log_p.mean().item(),
             "interval": list(interval(self.log_p, seed=self.seed)),
-            "bits_per_dim": self.bits_per_dim,
             "elbo": self.elbo.mean().item(),
             "distortion": self.distortion.mean().item(),
             "rate": self.rate.mean().item(),
@@ -77,7 +76,7 @@ class Likelihood:
             },
         }
         if self.mass:
-            return said
+            return said | {"bits_per_dim": self.bits_per_dim}
         if self.space.levels:
             why = f"the likelihood is none over the data's {self.space.levels} levels, so it has no bits"
         else:
@@ -139,20 +138,20 @@ def _score(model: Scores, batch: Batch, samples: int, noise: Noise, spread: _Spr
         for done in range(0, samples, GROUP):
             count = min(GROUP, samples - done)
             inference = model.infer(batch.x, batch.y, count)
-            weight = torch.logsumexp(inference.log_weight.double(), 0)
-            worse = inference.distortion.double().sum(0)
-            dearer = inference.rate.double().expand(count, -1).sum(0)
+            weight = torch.logsumexp(inference.log_weight.cpu().double(), 0)  # MPS knows no float64
+            worse = inference.distortion.cpu().double().sum(0)
+            dearer = inference.rate.cpu().double().expand(count, -1).sum(0)
             if done == 0:
                 spread.add(_centres(inference, len(batch)))
                 total, distortion, rate = weight, worse, dearer
             else:
                 total, distortion, rate = torch.logaddexp(total, weight), distortion + worse, rate + dearer
-    return torch.stack([total - math.log(samples), distortion / samples, rate / samples]).cpu()
+    return torch.stack([total - math.log(samples), distortion / samples, rate / samples])
 
 
 def _centres(inference: Inference, rows: int) -> Tensor:
     """E[z|x] of every unit, (batch, units)."""
-    centres = [latent.q.centre.double().flatten(-latent.q.event) for latent in inference.latents]
+    centres = [latent.q.centre.cpu().double().flatten(-latent.q.event) for latent in inference.latents]
     return torch.cat([centre.reshape(-1, rows, centre.shape[-1]).mean(0) for centre in centres], 1)
 
 
@@ -170,7 +169,7 @@ class _Spread:
 
     @property
     def variance(self) -> Tensor:
-        return (self.square / self.count).cpu()
+        return self.square / self.count
 
 
 def interval(values: Tensor, level: float = 0.95, draws: int = 2000, seed: int = 0) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 import torch
+from pydantic import PositiveInt
 from torch import Tensor
 from torch.nn import ModuleList
 from torch.nn import functional as F
@@ -17,6 +18,7 @@ from morphogen.core.conditional import Conditional
 from morphogen.core.distribution import Distribution
 from morphogen.core.inference import Inference, Latent
 from morphogen.core.model import Model, Turn
+from morphogen.core.schedule import Count, schedule
 from morphogen.core.space import Space, Vector
 from morphogen.core.term import Term as Cost
 from morphogen.errors import UserError
@@ -35,22 +37,20 @@ class vae(Model):
         labels: Vector | None = None,
         /,
         *,
-        latent: int = 32,
+        latent: PositiveInt = 32,
         net: Net = "mlp",  # type: ignore[assignment]  # a default may be a name, as in a recipe
         decoder: Net | None = None,
         posterior: Family = "normal",  # type: ignore[assignment]
         likelihood: Family | None = None,
         prior: Prior = "normal",  # type: ignore[assignment]
         terms: list[Term] = ["distortion", "rate"],  # type: ignore[list-item]  # noqa: B006  (never written to)
-        samples: int = 1,
+        samples: Count = 1,
         labelled: bool = False,
     ) -> None:
         super().__init__()
         if labelled and labels is None:
             raise UserError("a labelled model needs data with labels: class folders, or y beside x in an .npz")
-        if latent < 1 or samples < 1:
-            raise UserError(f"model.latent and model.samples must be at least 1, not {latent} and {samples}")
-        self.space, self.code, self.samples = space, Vector(latent), samples
+        self.space, self.code, self.samples = space, Vector(latent), schedule(samples)
         self.labels = labels if labelled else None
         likelihood = likelihood or part("families", natural(space))
         self.posterior = Conditional(net, posterior, space, self.code, self.labels)
@@ -74,7 +74,7 @@ class vae(Model):
         return Inference(x, self.likelihood(z, given), [Latent(z, q, self.prior(self.posterior))], self)
 
     def play(self, batch: Batch, step: int) -> Iterator[Turn]:
-        inference = self.infer(batch.x, batch.y, self.samples)
+        inference = self.infer(batch.x, batch.y, int(self.samples(step)))
         for term in self.terms:
             yield from term.rehearse(inference)
         costs = [term.weight(step) * term(inference, step).mean() for term in self.terms]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Literal
 
+from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from morphogen.core.build import register
@@ -38,9 +39,9 @@ class conv_net(nn.Module):
         given: Vector | None = None,
         /,
         *,
-        width: int = 32,
-        limit: int = 256,
-        stages: int | None = None,
+        width: PositiveInt = 32,
+        limit: PositiveInt = 256,
+        stages: NonNegativeInt | None = None,
         act: Activation = "relu",
         norm: Literal["none", "batch"] = "none",
     ) -> None:

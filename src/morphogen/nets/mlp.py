@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from morphogen.core.build import register
@@ -24,10 +25,10 @@ class mlp(nn.Module):
         given: Vector | None = None,
         /,
         *,
-        widths: list[int] = [512, 512],  # noqa: B006  (never written to)
+        widths: list[PositiveInt] = [512, 512],  # noqa: B006  (never written to)
         act: Activation = "relu",
         norm: Literal["none", "batch"] = "none",
-        residual: int = 0,
+        residual: NonNegativeInt = 0,
     ) -> None:
         super().__init__()
         self.enter = EnterFlat(inp, given)

@@ -3,6 +3,7 @@ residual networks"), without normalisation: each block ends in zeros, so that de
 
 from __future__ import annotations
 
+from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from morphogen.core.build import register
@@ -42,12 +43,12 @@ class resnet(nn.Module):
         given: Vector | None = None,
         /,
         *,
-        width: int = 32,
-        limit: int = 128,
-        blocks: int = 1,
-        stages: int | None = None,
-        patch: int = 1,
-        dense: int | None = None,
+        width: PositiveInt = 32,
+        limit: PositiveInt = 128,
+        blocks: NonNegativeInt = 1,
+        stages: NonNegativeInt | None = None,
+        patch: PositiveInt = 1,
+        dense: PositiveInt | None = None,
         act: Activation = "silu",
     ) -> None:
         super().__init__()
@@ -67,17 +68,17 @@ class resnet(nn.Module):
         if way == "down":
             layers = [Down(full, patch), conv(self.enter.depth * patch**2, widths[0], gain=1.0)]
             for i, count in enumerate(widths):
-                layers += [conv(widths[i - 1], count, stride=2, gain=1.0)] if i else []
+                layers += [activation(act), conv(widths[i - 1], count, stride=2)] if i else []
                 layers += residuals(count)
             layers += [activation(act), ToVector()]
             layers += [linear(small, dense), activation(act)] if dense else []
             layers += [Leave(dense or small, out)]
         else:
             layers = [linear(self.enter.flat, dense), activation(act)] if dense else []
-            layers += [linear(dense or self.enter.flat, small, gain=1.0), ToImage(widths[-1], sizes[-1])]
+            layers += [linear(dense or self.enter.flat, small), activation(act), ToImage(widths[-1], sizes[-1])]
             for i in range(len(widths) - 1, -1, -1):
                 layers += residuals(widths[i])
-                layers += [Up(widths[i], widths[i - 1], sizes[i - 1], kernel=1, gain=1.0)] if i else []
+                layers += [activation(act), Up(widths[i], widths[i - 1], sizes[i - 1], kernel=1)] if i else []
             layers += [activation(act), Up(widths[0], out.depth, full, gain=1.0, factor=patch)]
         self.body = nn.Sequential(*layers)
         channels_last(self)

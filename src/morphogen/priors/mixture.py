@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
+from pydantic import PositiveFloat, PositiveInt
 from torch import nn
 
 from morphogen.core.build import register
@@ -15,14 +18,14 @@ __all__ = ["mixture"]
 
 @register("priors")
 class mixture(nn.Module):
-    """`components` normals with weights, means and scales of their own."""
+    """`components` normals with weights, means and scales of their own, which start `spread` wide and as far apart."""
 
-    def __init__(self, code: Space, data: Space, /, *, components: int = 10) -> None:
+    def __init__(self, code: Space, data: Space, /, *, components: PositiveInt = 10, spread: PositiveFloat = 1.0) -> None:
         super().__init__()
         self.event = len(code.shape)
         self.weight = nn.Parameter(torch.zeros(components))
-        self.mean = nn.Parameter(torch.randn(components, *code.shape))
-        self.log_scale = nn.Parameter(torch.zeros(components, *code.shape))
+        self.mean = nn.Parameter(spread * torch.randn(components, *code.shape))
+        self.log_scale = nn.Parameter(torch.full((components, *code.shape), math.log(spread)))
 
     def forward(self, posterior: Conditional) -> Mixture:
         return Mixture(self.weight, Normal(self.mean, self.log_scale.clamp(-7, 7), self.event))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from pydantic import PositiveInt
 from torch import nn
 
 from morphogen.core.build import register
@@ -18,7 +19,7 @@ __all__ = ["vamp"]
 class vamp(nn.Module):
     """1/K sum_k q(z | u_k): `components` pseudo-examples u_k, learned with the rest."""
 
-    def __init__(self, code: Space, data: Space, /, *, components: int = 100) -> None:
+    def __init__(self, code: Space, data: Space, /, *, components: PositiveInt = 100) -> None:
         super().__init__()
         if data.kind == "tokens":
             raise UserError("a vamp prior learns pseudo-examples by gradient, which tokens do not have; use mixture")

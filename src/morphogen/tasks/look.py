@@ -30,7 +30,7 @@ def show(run: OpenRun) -> dict[str, Any]:
     for key in ("model", "train"):
         said[key] = recipes.to_toml({"": inner.recipe[key]}).partition("= ")[2]
     for name in course(records):
-        said[name] = sparkline(course(records)[name])
+        said[f"course of {name}"] = sparkline(course(records)[name])
     said |= {name: value for name, value in latest.items() if name != "fraction"}
     if facts.get("skipped"):
         said["skipped"] = f"{facts['skipped']} files, listed in {run.path / 'skipped.tsv'}"

@@ -83,10 +83,6 @@ def evaluate(
             said[name] = getattr(run, by)(few, **how)
         except Unable as refusal:
             said[name] = {"not measured": str(refusal)}
-    for part in said.values():
-        if "protocol" in part:
-            shown = [word for word in ("--samples", str(samples), "--seed", str(seed)) if "samples" in part["protocol"]]
-            part["protocol"]["command"] = " ".join(["morphogen evaluate", str(run.path), *shown])
     figures.curves(run.run)
     written = report.write(run.run, said)
     return said | {"report": str(written)}

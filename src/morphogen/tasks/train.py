@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from morphogen.errors import UserError
 from morphogen.tasks.task import task
 
 if TYPE_CHECKING:
@@ -32,19 +33,27 @@ def train(
     recipe: a name that `morphogen recipes` lists, or a .toml file
     data: a name that `morphogen data` lists, or a folder or file of yours; without it, the recipe's own
     leaves: model.latent=64 train.minutes=10 data.limit=5000 seed=1 ...
-    run: the folder to make; runs/<recipe>-<data> if none is named
+    run: the folder to make, runs/<recipe>-<data> if none is named; after torchrun, which eats --run, write run=DIR
     dry_run: train one batch, say what would happen, and leave nothing behind
     quiet: no progress
     """
     from morphogen import session
 
     words = list(leaves)
-    if isinstance(data, str) and "=" in data and not Path(data).exists():  # RECIPE leaf=value: no data was named
+    if isinstance(data, str) and "=" in data and not _exists(data):  # RECIPE leaf=value: no data was named
         words, data = [data, *words], None
+    for word in [word for word in words if word.startswith("run=")]:
+        run = Path(word.removeprefix("run="))
+        words.remove(word)
+    spec = _spec(data)
     if dry_run:
-        return rehearse(recipe, data, words)
-    made, found = session.start(recipe, data, words, run)
-    return _finish(made, session.fit(made, found, quiet=quiet))
+        return rehearse(recipe, spec, words)
+    made, found = session.start(recipe, spec, words, run)
+    try:
+        return _finish(made, session.fit(made, found, quiet=quiet))
+    except UserError:
+        _withdraw(made)
+        raise
 
 
 @task
@@ -66,6 +75,21 @@ def resume(
     return _finish(run.run, session.fit(run.run, quiet=quiet))
 
 
+def _spec(data: Any) -> Any:
+    """A path as the recipe that looking at it gives; a name stays a name, so that the recipe's own options hold."""
+    from morphogen.core.build import names
+    from morphogen.data.find import resolve
+
+    return resolve(data) if isinstance(data, (str, Path)) and str(data) not in names("data") else data
+
+
+def _exists(word: str) -> bool:
+    try:
+        return Path(word).exists()
+    except OSError:  # longer than a name can be
+        return False
+
+
 def _finish(run: Run, facts: dict[str, Any]) -> dict[str, Any]:
     """Curves and the model card, by the first rank; where the run is, first of all."""
     import os
@@ -79,13 +103,23 @@ def _finish(run: Run, facts: dict[str, Any]) -> dict[str, Any]:
     return {"run": str(run.path), **facts, "next": more}
 
 
+def _withdraw(run: Run) -> None:
+    """A mistake that shows only when the model is built leaves no folder behind: this one was made a moment ago."""
+    import contextlib
+    import shutil
+
+    if not run.states() and not run.log():
+        shutil.rmtree(run.path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # runs/, if nothing else is in it
+            run.path.parent.rmdir()
+
+
 def _change(run: Run, leaves: list[str]) -> None:
     """Other leaves of training for a run that is there; a new limit takes the place of the old one."""
     from morphogen import disk
     from morphogen import recipe as recipes
-    from morphogen.errors import UserError
     from morphogen.plan import Plan
-    from morphogen.run import RECIPE
+    from morphogen.run import MANIFEST, RECIPE
 
     for leaf in leaves:
         name = leaf.partition("=")[0]
@@ -98,6 +132,8 @@ def _change(run: Run, leaves: list[str]) -> None:
     tree["train"] = Plan.complete(tree["train"])
     with run.locked():
         state = run.load_state()
+        # killed halfway, the old manifest would call the new recipe damaged; without one, the run still opens
+        (run.path / MANIFEST).unlink(missing_ok=True)
         run.recipe = tree
         disk.write(run.path / RECIPE, recipes.to_toml(tree) + "\n")
         if state is not None:  # a state that says "finished" would end the training before it begins

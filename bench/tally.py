@@ -1,0 +1,73 @@
+"""What was taken, and what two that took turns amount to: medians of the ratios of pairs."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["Ratio", "Took", "median", "paired", "parity", "rounds"]
+
+
+@dataclass(frozen=True)
+class Took:
+    """One measurement: seconds on the wall and of processor, for so many units (steps, images, processes)."""
+
+    wall: float
+    cpu: float
+    units: int = 1
+    peak: float = 0.0  # MiB
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Theirs over ours: the median of the ratios of pairs, and the smallest and the largest of them."""
+
+    median: float
+    low: float
+    high: float
+    pairs: int
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f}x ({self.low:.2f} to {self.high:.2f})"
+
+    def facts(self) -> dict[str, Any]:
+        """As a plain dictionary."""
+        return asdict(self)
+
+
+def paired(theirs: Sequence[float], ours: Sequence[float]) -> Ratio:
+    """The ratios of what was measured side by side.
+
+    >>> str(paired([2.0, 4.0, 9.0], [1.0, 1.0, 3.0]))
+    '3.00x (2.00 to 4.00)'
+    """
+    if not theirs or len(theirs) != len(ours):
+        raise ValueError(f"{len(theirs)} of theirs and {len(ours)} of ours are no pairs")
+    if min(*theirs, *ours) <= 0:
+        raise ValueError("a measurement must be above 0")
+    each = [a / b for a, b in zip(theirs, ours, strict=True)]
+    return Ratio(statistics.median(each), min(each), max(each), len(each))
+
+
+def median(taken: Sequence[Took], what: str) -> float:
+    """The median of one quantity, per unit where it is a time."""
+    return statistics.median(getattr(t, what) / (t.units if what in ("wall", "cpu") else 1) for t in taken)
+
+
+def rounds(who: Mapping[str, Callable[[], Took]], count: int) -> dict[str, list[Took]]:
+    """Everybody in turn, A B A B, `count` times."""
+    taken: dict[str, list[Took]] = {name: [] for name in who}
+    for _ in range(count):
+        for name, measure in who.items():
+            taken[name].append(measure())
+    return taken
+
+
+def parity(theirs: Sequence[float], ours: Sequence[float]) -> float:
+    """The largest relative difference of two courses of losses; infinite where they cannot be compared."""
+    if not theirs or len(theirs) != len(ours) or not all(map(math.isfinite, [*theirs, *ours])):
+        return math.inf
+    return max(abs(a - b) / max(abs(a), 1e-12) for a, b in zip(theirs, ours, strict=True))

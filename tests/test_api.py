@@ -1,0 +1,214 @@
+"""The Python side: train, open, tasks as methods, values that show and save themselves."""
+
+import inspect
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import morphogen as mg
+from morphogen.api import leaf_words
+from morphogen.errors import UserError
+from morphogen.report import sparkline
+from morphogen.tasks.task import READERS, find, tasks
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    home = tmp_path_factory.mktemp("api")
+    return mg.train(
+        "vae", "digits", {"model.latent": 3}, model__net__widths=[16], batch=32, steps=6, log_every=2,
+        device="cpu", run=home / "run", quiet=True,
+    )  # fmt: skip
+
+
+def test_train_stays_a_function(run):
+    assert inspect.isfunction(mg.train)
+    from morphogen.train import train
+
+    assert inspect.isgeneratorfunction(train)
+
+
+def test_train_takes_leaves_in_every_spelling(run):
+    recipe = run.run.recipe
+    assert recipe["model"]["latent"] == 3
+    assert recipe["model"]["net"]["widths"] == [16]
+    assert recipe["train"]["steps"] == 6
+    assert (run.path / "weights.safetensors").is_file()
+
+
+@pytest.mark.parametrize("value", [1, 1.5, True, "a b", [1, 2], {"use": "ramp", "to": 4.0}, 'quo"te'])
+def test_leaves_survive_the_way_through_words(value):
+    from morphogen import recipe
+
+    changed = recipe.change({}, leaf_words({"model.x": value}))
+    assert changed == {"model": {"x": value}}
+
+
+def test_methods_are_the_tasks(run):
+    for task in tasks().values():
+        if task.of_a_run:
+            method = getattr(run, task.name)
+            assert method.__doc__
+            assert task.name in dir(run)
+            assert list(inspect.signature(method).parameters) == list(inspect.signature(task.function).parameters)[1:]
+        else:
+            assert not hasattr(run, task.name)
+    with pytest.raises(AttributeError, match="sample"):
+        run.sampel  # noqa: B018
+
+
+def test_samples_show_and_save_themselves(run, tmp_path):
+    values = run.sample(5, seed=1)
+    assert len(values) == 5
+    assert values[0].shape == run.space.shape
+    assert np.asarray(values).shape == values.x.shape
+    assert str(values).strip()
+    assert values._repr_png_().startswith(b"\x89PNG")
+    assert values._repr_html_() is None
+    assert values.save(tmp_path / "grid.png") == [tmp_path / "grid.png"]
+    with pytest.raises(UserError, match="overwritten"):
+        values.save(tmp_path / "grid.png")
+    values.save(tmp_path / "grid.png", force=True)
+    assert torch.equal(values.x, run.sample(5, seed=1).x)
+    assert not torch.equal(values.x, run.sample(5, seed=2).x)
+    assert "<pre>" in run._repr_html_()
+    assert "digits" in repr(run)
+
+
+def test_arrays_are_data(run):
+    seen = torch.rand(4, *run.space.shape)
+    stored = run.space.write(seen)
+    assert torch.equal(run.encode(stored).x, run.encode(stored.numpy()).x)
+    assert torch.equal(run.encode(seen).x, run.encode(stored).x)
+    codes = run.encode(stored)
+    back = run.decode(codes)
+    assert back.x.shape == seen.shape
+    assert torch.equal(run.decode(codes.x).x, back.x)
+    pairs = run.reconstruct(stored, 4)
+    assert pairs.columns == 4
+    assert torch.allclose(pairs.x[:4], run.space.read(stored))
+    assert (pairs.x[4:] - back.x).abs().mean() < 0.1  # the same, each at the precision of its task
+    for bad in (np.zeros((2, 5, 5)), np.zeros((0, 8, 8, 1), np.uint8), object(), 3):
+        with pytest.raises(UserError):
+            run.encode(bad)
+    with pytest.raises(UserError, match="finite"):
+        run.encode(torch.full((1, 1, 8, 8), float("nan")) + 0)
+
+
+def test_scores_carry_their_protocol(run):
+    said = run.score(n=8, samples=3)
+    assert said["elbo"] == pytest.approx(-(said["distortion"] + said["rate"]))
+    protocol = said["protocol"]
+    assert (protocol["data"], protocol["split"], protocol["n"], protocol["samples"]) == ("digits", "test", 8, 3)
+    assert protocol["weights"]
+    assert protocol["fingerprint"]
+    assert json.dumps(said)
+    other = run.score(split="valid", n=8, samples=3)
+    assert other["protocol"]["split"] == "valid"
+
+
+def test_walks_begin_and_end_at_their_examples(run):
+    codes = run.encode(n=3).x
+    ends = run.decode(codes).x
+    for spherical in (False, True):
+        walk = run.interpolate(n=3, steps=4, spherical=spherical)
+        assert len(walk) == 12
+        for stop, end in ((0, 0), (3, 1), (4, 1), (11, 0)):
+            assert (walk.x[stop] - ends[end]).abs().mean() < 0.1
+
+
+def test_wrong_arguments_are_refused(run):
+    for wrong in ({"n": 0}, {"n": True}, {"n": 2.5}, {"seed": -1}, {"temperature": float("nan")}, {"sed": 1}):
+        with pytest.raises(UserError):
+            run.sample(**wrong)
+    with pytest.raises(UserError):
+        run.sample(1, 2)
+    with pytest.raises(UserError, match="not a run"):
+        mg.open("/nowhere")
+    with pytest.raises(UserError):
+        find("sampel")
+    with pytest.raises(AttributeError):
+        mg.nothing  # noqa: B018
+
+
+def test_tasks_say_what_they_take():
+    for task in tasks().values():
+        assert task.summary, task.name
+        assert task.group, task.name
+        assert task.gives in ("Values", "dict[str, Any]", "list[dict[str, Any]]"), task.name
+        for argument in task.arguments:
+            assert argument.help, f"{task.name}: {argument.name} has no help"
+            assert argument.type in (*READERS, "Data", "Codes") or argument.type.startswith("Literal[")
+
+
+def test_pictures_and_report(run, tmp_path):
+    plane = run.manifold(n=3)
+    written = plane.save(tmp_path / "plane.png")
+    assert [p.name for p in written] == ["plane.png", "plane-codes.png"]
+    assert "two most active" in plane.remark
+    run.evaluate(n=5, samples=2)
+    report = (run.path / "report.md").read_text()
+    assert report.count("### likelihood") == 1
+    run.evaluate(n=5, samples=2)
+    assert (run.path / "report.md").read_text() == report
+    run.evaluate(n=6, samples=2)
+    assert (run.path / "report.md").read_text().count("### likelihood") == 2
+    assert (run.path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_any_log_can_be_drawn(run, tmp_path):
+    from morphogen import figures
+    from morphogen.run import Run
+
+    class Fake(Run):
+        def __init__(self, records):
+            self.path, self.records = tmp_path, records
+
+        def log(self):
+            return self.records
+
+    assert figures.curves(Fake([])) is None
+    odd = [{"step": s, "loss/critic": 1.0, "loss/generator": -s, "x|y <b>": 0.0, "tokens/s": 5.0} for s in range(1, 9)]
+    bad = [{"step": 9, "loss/critic": float("nan"), "valid/fid": 3.0}, {"event": "oops"}, {"step": 3, "event": "again"}]
+    assert figures.curves(Fake(odd + bad)).is_file()
+    assert sparkline([1.0]) == "1.00 ▁ 1.00"
+
+
+def test_trackers(run, monkeypatch):
+    from morphogen.trackers import open_trackers
+
+    with pytest.raises(UserError, match="tensorboard"):
+        open_trackers(["tensorbord"], run.run)
+    assert open_trackers([], run.run) == []
+    monkeypatch.setitem(__import__("sys").modules, "trackio", None)
+    with pytest.raises(UserError, match="pip install"):
+        open_trackers(["trackio"], run.run)
+
+
+def test_tensorboard_writes_offline(run):
+    pytest.importorskip("tensorboard", reason="tensorboard is an extra")
+    from morphogen.trackers import open_trackers
+
+    (tracker,) = open_trackers(["tensorboard"], run.run)
+    tracker.write({"step": 1, "rate": 2.0, "event": "words are left out"})
+    tracker.close()
+    assert list((run.path / "tensorboard").iterdir())
+
+
+def test_progress_lines(capsys, run):
+    from morphogen.progress import bar
+    from morphogen.train import Progress
+
+    record = {"step": 5, "fraction": 0.5, "rate": 1.0, "distortion": 2.0, "loss/model": 3.0, "images/s": 1234.0}
+    with bar("title", quiet=False) as show:
+        show(Progress(5, 0.5, record), {"loss": 9.0})
+        show(Progress(6, 0.6, None), {})
+    err = capsys.readouterr().err
+    assert "rate 1.00  distortion 2.00  valid 9.00" in err
+    assert "1,234 images/s" in err
+    assert err.count("\n") == 2
+    with bar("title", quiet=True) as show:
+        show(Progress(5, 0.5, record), {})
+    assert capsys.readouterr().err == ""

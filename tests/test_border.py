@@ -1,0 +1,441 @@
+"""The border: what comes in by the command line and what goes out of it, for every task, on every kind of data."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from morphogen import cli, files, machine
+from morphogen.core.space import Image, Sound, Tokens, Vector
+from morphogen.data.find import open_data, resolve
+from morphogen.data.stamp import dataset_of
+from morphogen.plan import Plan
+from morphogen.run import Run
+from morphogen.tasks.task import tasks
+
+MODEL = {"use": "vae", "latent": 3, "net": {"use": "mlp", "widths": [8]}}
+HEAVY = ("torch", "numpy", "pydantic", "matplotlib", "rich", "PIL", "safetensors")
+
+
+def fresh(path, data, facts=None, **model):
+    """A run with the weights that its seed draws: as good as a trained one for all that is tested here."""
+    facts = facts or open_data(data).facts()
+    recipe = {
+        "data": resolve(data),
+        "model": MODEL | model,
+        "train": Plan.complete({"steps": 4}),
+        "seed": 0,
+        "device": "cpu",
+        "precision": "float32",
+    }
+    run = Run.create(path, recipe, facts)
+    run.save_weights(run.build(), {"step": 0})
+    run.append({"step": 4, "fraction": 1.0, "time": 1.0, "loss/model": 2.0, "rate": 1.0, "distortion": 1.0, "n/s": 9.0})
+    run.append({"step": 4, "valid/loss": 2.5})
+    return run
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("border")
+
+
+@pytest.fixture(scope="module")
+def runs(home):
+    """A run over each kind of Space, and files of that kind to give to it."""
+    torch.manual_seed(0)
+    machine.prepare()
+    wave = 0.1 * torch.randn(20, 1, 16)
+    sound = dataset_of("waves", Sound(16, rate=8000), dict.fromkeys(("train", "valid", "test"), (wave, None)), {})
+    made = {
+        "image": fresh(home / "image", "digits"),
+        "tokens": fresh(home / "tokens", "patterns"),
+        "vector": fresh(home / "vector", "blobs"),
+        "sound": fresh(home / "sound", "digits", sound.facts()),
+        "told": fresh(home / "told", "digits", labelled=True),
+        "point": fresh(home / "point", "digits", posterior="point", terms=["distortion"]),
+        "plane": fresh(home / "plane", "digits", latent=2),
+        "line": fresh(home / "line", "digits", latent=1),
+    }
+    files.save(home / "waves.wav", wave, sound.space)
+    return made
+
+
+@pytest.fixture
+def do(capsys, home, monkeypatch):
+    """Run a command; its exit code and what it said."""
+    monkeypatch.chdir(home)
+
+    def run(*words):
+        capsys.readouterr()
+        code = cli.main([str(word) for word in words])
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return code, said.out, said.err
+
+    return run
+
+
+SPACES = ("image", "tokens", "vector", "sound")
+OF_A_RUN = {
+    "sample": ["-n", "5", "--seed", "3"],
+    "reconstruct": ["-n", "4"],
+    "interpolate": ["-n", "3", "--steps", "4"],
+    "traverse": ["--steps", "3"],
+    "manifold": ["-n", "3"],
+    "encode": ["-n", "6"],
+    "score": ["-n", "6", "--samples", "4"],
+    "fidelity": ["-n", "6"],
+    "evaluate": ["-n", "6", "--samples", "4"],
+    "show": [],
+}
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("name", OF_A_RUN)
+def test_every_task_runs_on_every_space(do, runs, space, name):
+    words = [name, runs[space].path]
+    if space == "sound" and tasks()[name].data is not None:
+        words.append("waves.wav")
+    code, out, err = do(*words, *OF_A_RUN[name], "--json")
+    assert code == 0, err
+    said = json.loads(out)
+    if tasks()[name].gives == "Values":
+        for path in said["files"]:
+            assert Path(path).is_file()
+        assert said["recipe"]["task"] == name
+    elif tasks()[name].data is not None:
+        assert "protocol" in out
+
+
+def test_no_task_is_left_out():
+    elsewhere = {"train", "resume", "decode", "runs", "recipes", "data", "tasks", "recipe", "checks"}
+    assert set(tasks()) == set(OF_A_RUN) | elsewhere
+
+
+@pytest.mark.parametrize("name", ["recipes", "data", "tasks", "checks", "runs"])
+def test_lists(do, runs, home, name):
+    words = [name, home] if name == "runs" else [name]
+    code, out, _ = do(*words)
+    assert code == 0
+    assert out.strip()
+    code, out, _ = do(*words, "--json")
+    assert code == 0
+    assert json.loads(out)
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_codes_and_back(do, runs, space, home, tmp_path):
+    given = ["waves.wav"] if space == "sound" else []
+    codes, back = tmp_path / "codes.npz", tmp_path / "back.npz"
+    assert do("encode", runs[space].path, *given, "-o", codes)[0] == 0
+    with np.load(codes, allow_pickle=False) as held:
+        assert held["x"].shape[1:] == (3,)
+        assert len(held["names"]) == len(held["x"])
+        assert ("y" in held.files) == (space != "sound")
+    assert do("decode", runs[space].path, codes, "-o", back)[0] == 0
+    stored, _ = files.load_examples([back], runs[space].space)
+    assert len(stored) == len(np.load(codes)["x"])
+
+
+@pytest.mark.parametrize(("space", "suffix"), [("image", "png"), ("image", "gif"), ("vector", "csv"), ("sound", "wav"),
+                                               ("tokens", "jsonl"), ("image", "npz")])  # fmt: skip
+def test_an_output_gives_its_recipe_back(do, runs, space, suffix, tmp_path):
+    path = tmp_path / f"out.{suffix}"
+    assert do("sample", runs[space].path, "-n", "3", "--seed", "5", "-o", path)[0] == 0
+    code, out, _ = do("recipe", path, "--json")
+    assert code == 0
+    note = json.loads(out)
+    assert note["run"] == str(runs[space].path)
+    assert note["seed"] == 5
+    assert note["arguments"]["n"] == 3
+    again = tmp_path / f"again.{suffix}"
+    words = note["command"].split()[1:]
+    assert do(*words, "-o", again)[0] == 0
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_samples_do_not_depend_on_how_many_are_drawn(do, runs, tmp_path):
+    for count in (3, 700):
+        assert do("sample", runs["vector"].path, "-n", count, "-o", tmp_path / f"{count}.npy")[0] == 0
+    few, many = np.load(tmp_path / "3.npy"), np.load(tmp_path / "700.npy")
+    assert np.allclose(few, many[:3], atol=1e-6)
+    assert len(np.unique(many, axis=0)) == 700
+
+
+def test_a_model_that_is_told_labels(do, runs, tmp_path):
+    run = runs["told"].path
+    assert do("sample", run, "-n", "12", "-o", tmp_path / "all.npy")[0] == 0
+    assert do("sample", run, "-n", "12", "--label", "7", "-o", tmp_path / "seven.npy")[0] == 0
+    assert do("traverse", run, "--steps", "3", "--label", "7", "-o", tmp_path / "t.png")[0] == 0
+    code, _, err = do("sample", run, "--label", "eleven")
+    assert code == 2
+    assert "eleven" in err
+    image = tmp_path / "one.npy"
+    np.save(image, np.zeros((1, 8, 8), np.uint8))
+    code, _, err = do("reconstruct", run, image, "-o", tmp_path / "r.png")
+    assert code == 2
+    assert "label" in err
+    assert do("reconstruct", run, image, "--label", "7", "-o", tmp_path / "r.png")[0] == 0
+    code, _, err = do("sample", runs["image"].path, "--label", "7")
+    assert code == 2
+    assert "not told labels" in err
+
+
+def test_a_missing_ability_is_refused_by_name(do, runs):
+    code, _, err = do("score", runs["point"].path, "-n", "4")
+    assert code == 2
+    assert "Scores" in err
+    assert "vae" in err
+    code, out, _ = do("evaluate", runs["point"].path, "-n", "4", "--json")
+    assert code == 0
+    said = json.loads(out)
+    assert "Scores" in said["likelihood"]["not measured"]
+    assert said["reconstruction"]["root_mean_square"] > 0
+    code, _, err = do("manifold", runs["line"].path)
+    assert code == 2
+    assert "latent=2" in err
+
+
+def test_what_is_there_is_not_overwritten(do, runs, tmp_path):
+    path = tmp_path / "grid.png"
+    words = ("sample", runs["image"].path, "-n", "2", "-o", path)
+    assert do(*words)[0] == 0
+    before = path.read_bytes()
+    code, _, err = do(*words, "--seed", "9")
+    assert (code, path.read_bytes()) == (2, before)
+    assert "not overwritten" in err
+    assert do(*words, "--seed", "9", "--force")[0] == 0
+    assert path.read_bytes() != before
+    first, second = do("sample", runs["plane"].path, "-n", "2")[1], do("sample", runs["plane"].path, "-n", "2")[1]
+    assert first != second
+
+
+def test_damaged_weights_are_refused(do, runs, home):
+    import shutil
+
+    copy = home / "damaged"
+    shutil.copytree(runs["image"].path, copy)
+    for damage in (lambda b: b[:100], lambda b: b[:-9] + b"damaged!!", lambda b: b"", lambda b: b"\x80\x02}q\x00."):
+        (copy / "weights.safetensors").write_bytes(damage((runs["image"].path / "weights.safetensors").read_bytes()))
+        code, _, err = do("sample", copy)
+        assert code == 2
+        assert "weights.safetensors" in err
+    (copy / "weights.safetensors").unlink()
+    assert "resume" in do("sample", copy)[2]
+    (copy / "data.json").write_text("{")
+    assert do("show", copy)[0] == 2
+    code, out, _ = do("runs", home, "--json")
+    assert code == 0
+    assert any("unreadable" in row["state"] for row in json.loads(out))
+
+
+BAD = """
+frobnicate|trian vae digits|Sample x|--frob|-x|-|--|sample|sample --seed 3|sample nowhere|sample .
+sample /dev/null|sample RECIPE|sample RUN extra|sample RUN -n 0|sample RUN -n -5|sample RUN -n 1.5
+sample RUN -n nan|sample RUN -n 1e3|sample RUN -n 1_000|sample RUN -n 0x10|sample RUN -n \uff11\uff12
+sample RUN -n 99999999999999999999|sample RUN -n|sample RUN -n=|sample RUN --n 3|sample RUN --seed -1
+sample RUN --seed 9223372036854775808|sample RUN --seed x|sample RUN --temperature nan
+sample RUN --temperature inf|sample RUN --temperature -1|sample RUN --temperature 1e400
+sample RUN --temperature=|sample RUN --sed 3|sample RUN -o x.xyz|sample RUN -o x.wav
+sample RUN -o RUN/weights.safetensors|sample RUN -o /proc/nowhere/x.png|sample RUN --label 3
+sample RUN -n 2 -o RECIPE|reconstruct RUN nowhere.png|reconstruct RUN mnost|reconstruct RUN blobs
+reconstruct RUN RECIPE|reconstruct RUN --split tset|reconstruct RUN /dev/null|reconstruct RUN --binary dinamic
+interpolate RUN -n 1|interpolate RUN --steps 0|interpolate RUN --steps -3|traverse RUN --width inf
+traverse RUN --width -2|decode RUN|decode RUN nowhere.npz|decode RUN RECIPE|encode RUN -n x
+score RUN --samples 0|score RUN --samples 1e9|score RUN patterns|manifold RUN -n nan|show|show RUN extra
+show RECIPE|runs nowhere|recipe|recipe nowhere.png|recipe RECIPE|recipe .|resume nowhere
+resume RUN model.latent=4|resume RUN data.limit=3|resume RUN train.stps=4|resume RUN nonsense|train
+train vaee digits|train vae|train vae digts|train vae nowhere/|train vae digits latent=3
+train vae digits model.latnet=3|train vae digits model.latent=x|train vae digits model.latent=-1
+train vae digits model.latent=nan|train vae digits train.steps=-1|train vae digits train.steps=0
+train vae digits train.steps=nan|train vae digits train.lr=x|train vae digits seed=-1|train vae digits seed=1.5
+train vae digits device=gpu|train vae digits precision=float12|train vae digits =3|train vae digits model=3
+train vae digits model.use=gann|train vae digits data.limit=0|train vae digits model.net.widths=[0]
+train vae digits train.steps=1 --run RUN|train RECIPE/x.toml digits|train vae digits --frob
+train vae digits train.steps=9 --dry-ru
+"""
+COMMANDS = [line for block in BAD.strip().splitlines() for line in block.split("|")]
+
+
+def test_the_list_is_long():
+    assert len(COMMANDS) >= 60
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_mistakes_are_told_in_a_line(do, runs, home, line):
+    before = sorted(p for p in home.iterdir())
+    run = str(runs["image"].path)
+    code, out, err = do(*(word.replace("RUN", run).replace("RECIPE", f"{run}/recipe.toml") for word in line.split(" ")))
+    assert code in (1, 2), (code, out, err)
+    assert err.startswith("morphogen: ")
+    assert err.count("\n") == 1
+    assert "unexpected" not in err
+    assert out == ""
+    assert sorted(p for p in home.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["sample", "a\0b"],
+        ["sample", "x" * 1_000_000],
+        ["x" * 1_000_000],
+        ["sample", "\udcff\ud800"],
+        ["sample", "a\nb\x1b[2J"],
+        ["train", "vae", "y" * 5000],
+        ["sample", "../../../.."],
+        ["sample", "~root"],
+        ["show", "\u202eevil"],
+        [""],
+        ["sample", ""],
+        ["train", "vae", ""],
+        ["train", "", "digits"],
+        ["recipe", "\ud800"],
+        ["runs", "z" * 5000],
+        ["train", "vae", "digits", "a" * 9999],
+    ],
+)
+def test_hostile_words(do, words):
+    code, _, err = do(*words)
+    assert code in (1, 2)
+    assert err.count("\n") == 1
+    assert "\x1b" not in err
+    assert "unexpected" not in err
+    assert len(err) < 3000
+
+
+def test_suggestions(do, runs):
+    assert "'train'" in do("trian")[2]
+    assert "'latent'" in do("train", "vae", "digits", "model.latnet=3")[2]
+    assert "'--seed'" in do("sample", runs["image"].path, "--sed", "3")[2]
+    assert "'steps'" in do("train", "vae", "digits", "train.stpes=3")[2]
+    assert "'vae'" in do("train", "vaee", "digits")[2]
+    assert "'digits'" in do("train", "vae", "digts")[2]
+
+
+def test_a_dry_run_leaves_nothing(do, home):
+    before = sorted(home.rglob("*"))
+    words = ("train", "vae", "digits", "model.net.widths=[8]", "train.batch=8", "--dry-run", "--json")
+    code, out, err = do(*words)
+    assert code == 0, err
+    assert json.loads(out)["parameters"] > 0
+    assert sorted(home.rglob("*")) == before
+
+
+def test_train_resume_show(do, tmp_path):
+    run = tmp_path / "run"
+    leaves = ("model.net.widths=[8]", "model.latent=2", "train.batch=16", "train.log_every=2", "data.limit=64")
+    code, out, err = do("train", "vae", "digits", *leaves, "train.steps=4", "--run", run, "--json")
+    assert code == 0, err
+    said = json.loads(out)
+    assert (said["step"], said["stopped"]) == (4, False)
+    for name in ("weights.safetensors", "log.jsonl", "report.md", "curves.png"):
+        assert (run / name).is_file()
+    code, out, err = do("resume", run, "train.steps=6", "--quiet", "--json")
+    assert code == 0, err
+    assert json.loads(out)["step"] == 6
+    assert do("resume", run, "--json")[0] == 0
+    code, out, _ = do("show", run)
+    assert code == 0
+    assert "finished" in out
+    assert do("evaluate", run, "-n", "5", "--samples", "2")[0] == 0
+    report = (run / "report.md").read_text()
+    assert "log_p" in report
+    assert "Protocol: data digits" in report
+    assert do("evaluate", run, "-n", "5", "--samples", "2")[0] == 0
+    assert (run / "report.md").read_text() == report
+
+
+def test_a_stopped_training_says_75(do, tmp_path, monkeypatch):
+    from morphogen import session
+
+    monkeypatch.setattr(session, "fit", lambda run, *a, **k: {"step": 1, "stopped": True, "valid": {}})
+    assert do("train", "vae", "digits", "--run", tmp_path / "run")[0] == 75
+
+
+def test_failures(do, runs, monkeypatch, capsys):
+    from morphogen import opened
+
+    def broken(*a, **k):
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr(opened.OpenRun, "perform", broken)
+    code, _, err = do("show", runs["image"].path)
+    assert code == 1
+    assert "--debug" in err
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["show", str(runs["image"].path), "--debug"])
+
+    def interrupted(*a, **k):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(opened.OpenRun, "perform", interrupted)
+    assert do("show", runs["image"].path)[0] == 130
+
+
+# In a process of its own ----------------------------------------------------------------------------------------
+
+
+def shell(*words, **more):
+    env = dict(os.environ) | more.pop("env", {})
+    command = [sys.executable, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=60, **more)
+
+
+@pytest.mark.parametrize("line", ["-m morphogen --help", "-m morphogen score --help", "-c import=morphogen"])
+def test_nothing_heavy_is_imported_before_it_is_needed(line):
+    done = shell("-X", "importtime", *(word.replace("=", " ") for word in line.split()))
+    assert done.returncode == 0
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert "morphogen" in loaded
+    assert not loaded & set(HEAVY)
+
+
+def test_help_is_quick():
+    import time
+
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        shell("-m", "morphogen", "--help")
+        took.append(time.perf_counter() - began)
+    bare = []
+    for _ in range(3):
+        began = time.perf_counter()
+        shell("-c", "0")
+        bare.append(time.perf_counter() - began)
+    assert min(took) < max(0.2, 8 * min(bare))  # a busy machine slows both alike
+
+
+def test_terminals_of_every_kind(runs):
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii:strict"}
+    done = shell("-m", "morphogen", "show", runs["image"].path, env=ascii_only)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    reader, writer = os.pipe()
+    os.close(reader)  # whoever was to read has gone
+    command = [sys.executable, "-m", "morphogen", "--help"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=60)
+    os.close(writer)
+    assert done.stderr == b""
+    assert done.returncode == 141
+    closed = subprocess.run(f"{sys.executable} -m morphogen --help >&- 2>&-", shell=True, timeout=60)
+    assert closed.returncode == 0
+
+
+def test_spaces_are_not_assumed():
+    """Nothing in the tasks or the command line knows what a picture is."""
+    import ast
+
+    home = Path(cli.__file__).parent
+    for path in [*home.glob("tasks/*.py"), home / "cli.py", home / "opened.py", home / "work.py", home / "report.py"]:
+        names = {n.id for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Name)}
+        names |= {n.attr for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Attribute)}
+        assert not names & {"Image", "height", "width_", "channels", "pixels", Image.__name__}, path
+    assert {Sound, Tokens, Vector}  # the kinds that the runs above are made of
