@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,22 +40,22 @@ class Table:
         """The table in even columns."""
         rows = [self.head, *self.rows]
         wide = [max(len(row[at]) for row in rows) for at in range(len(self.head))]
-        lines = [
-            "  ".join(f"{cell:<{w}}" if at < self.words else f"{cell:>{w}}" for at, (cell, w) in enumerate(zip(row, wide, strict=True)))
-            for row in rows
-        ]  # fmt: skip
+        lines = ["  ".join(self._cell(row[at], at, w) for at, w in enumerate(wide)).rstrip() for row in rows]
         return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], *self.notes])
+
+    def _cell(self, said: str, at: int, wide: int) -> str:
+        return said.ljust(wide) if at < self.words else said.rjust(wide)
 
 
 def caption(command: str, protocol: str, before: Machine, after: Machine) -> str:
     """Under what circumstances the figures were taken."""
     verdict = QUIET if before.quiet and after.quiet else CONTENDED
-    return (
-        f"`{command}`, {before.when}. {protocol} "
-        f"{before.cpu}, {before.cores} cores; torch {before.torch}. Others running: {before.load:.1f} before, "
-        f"{after.load:.1f} after; products of 1024 x 1024, GFLOP/s, before: {before.speeds()}; after: {after.speeds()}. "
-        f"{verdict}."
+    said = (
+        f"`{command}`, {before.when}. {protocol} {before.cpu}, {before.cores} cores; torch {before.torch}. "
+        f"Others running: {before.load:.1f} before, {after.load:.1f} after. Products of 1024 x 1024 in GFLOP/s before: "
+        f"{before.speeds()}; after: {after.speeds()}. {verdict}."
     )
+    return textwrap.fill(said, 118, break_long_words=False, break_on_hyphens=False)
 
 
 def put(page: Path, section: str, said: str) -> None:

@@ -43,7 +43,7 @@ PROTOCOL = {
     "sample": "Both processes alive, in turn after one round that does not count; 500 images at a time.",
     "whole": "Whole processes in turn, timed from outside to the exit; peak memory as the system counts it.",
     "streaming": "Interleaved pairs; the file was read once before; peak memory of a process that only streams.",
-    "quality": "One after the other; the same 10,000 test images with the same coins, 500 importance samples, float32.",
+    "quality": "One after the other, each alone on the machine; scored in float32 by metrics.likelihood.log_likelihood.",
 }
 
 
@@ -118,7 +118,7 @@ def measure(section: str, said: argparse.Namespace, before: Machine) -> tuple[Ma
     typed = command(section, said)
     under = caption(typed, PROTOCOL[section], before, after)
     print(f"\n== {section} ({time.perf_counter() - began:.0f} s) ==\n")
-    print("\n\n".join(table.text() for table in tables), f"\n\n{under}\n", flush=True)
+    print("\n\n".join([*(table.text() for table in tables), under]) + "\n", flush=True)
     keep(section, ask, before, after, typed)
     if said.write and not ask.broken:
         put(PAGE, section, "\n\n".join([*(table.markdown() for table in tables), under]))

@@ -50,7 +50,7 @@ class Worker:
     """A process that answers one line of JSON with another."""
 
     def __init__(self, command: Sequence[str], threads: int) -> None:
-        self.name, self.log = Path(command[1]).stem, tempfile.TemporaryFile()
+        self.name, self.log = Path(command[1]).stem, tempfile.TemporaryFile()  # noqa: SIM115
         self.process = subprocess.Popen(
             [*command, "--threads", str(threads)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, env=environment(threads),

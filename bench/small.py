@@ -7,6 +7,7 @@ import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from page import Table
 from probe import Machine
@@ -19,7 +20,7 @@ __all__ = ["machine", "startup", "streaming"]
 
 def machine(before: Machine) -> list[Table]:
     """What all of this ran on."""
-    rows = [
+    rows: list[Sequence[str]] = [
         ("processor", before.cpu), ("cores", str(before.cores)), ("torch", before.torch),
         *((f"{kind}, 1024 x 1024 product", f"{speed:.0f} GFLOP/s") for kind, speed in before.gflops.items()),
         ("oneDNN over MKL, float32", f"{before.ratio:.2f}x"),
@@ -41,7 +42,7 @@ def startup(ask: Ask) -> list[Table]:
     try:
         for command, _ in programs.values():
             process(command)  # warms the file cache
-        turns = {name: lambda c=command: process(c)[0] for name, (command, _) in programs.items()}  # type: ignore[misc]
+        turns = {name: lambda c=command: process(c)[0] for name, (command, _) in programs.items()}
         taken = rounds(turns, ask.times(10, 3))
     except Broken as error:
         ask.broken.append(f"startup: {error}")
@@ -73,7 +74,7 @@ def streaming(ask: Ask) -> list[Table]:
     return tables
 
 
-def streaming_table(said: Sequence[dict[str, float]], size: float, threads: int) -> Table:
+def streaming_table(said: Sequence[dict[str, Any]], size: float, threads: int) -> Table:
     head = ("what", "threads", "from memory", "from the file", "share, median of pairs", "asked")
     table = Table("streaming", head)
     for line in said:

@@ -98,12 +98,8 @@ def each(ask: Ask, table: Table, cases: Sequence[Case], row: Callable[[Case, int
             except Broken as error:
                 ask.broken.append(f"{table.section}, {case.name}, {threads} threads: {error}")
                 blank = ["" for _ in table.head[table.words + 1 :]]
-                table.rows.append([*_named(table, case), str(threads), *blank[:-1], "FAILED"])
+                table.rows.append([case.name, str(threads), *blank[:-1], "FAILED"])
     return [table]
-
-
-def _named(table: Table, case: Case) -> list[str]:
-    return [case.name]
 
 
 # Training steps ---------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 __all__ = ["Ratio", "Took", "median", "paired", "parity", "rounds"]
 
@@ -52,9 +52,10 @@ def paired(theirs: Sequence[float], ours: Sequence[float]) -> Ratio:
     return Ratio(statistics.median(each), min(each), max(each), len(each))
 
 
-def median(taken: Sequence[Took], what: str) -> float:
+def median(taken: Sequence[Took], what: Literal["wall", "cpu", "peak"]) -> float:
     """The median of one quantity, per unit where it is a time."""
-    return statistics.median(getattr(t, what) / (t.units if what in ("wall", "cpu") else 1) for t in taken)
+    values = {"wall": [t.wall / t.units for t in taken], "cpu": [t.cpu / t.units for t in taken]}
+    return statistics.median(values.get(what) or [t.peak for t in taken])
 
 
 def rounds(who: Mapping[str, Callable[[], Took]], count: int) -> dict[str, list[Took]]:

@@ -11,7 +11,8 @@ import morphogen as mg
 from morphogen.api import leaf_words
 from morphogen.errors import UserError
 from morphogen.report import sparkline
-from morphogen.tasks.task import READERS, find, tasks
+from morphogen.tasks.task import find, tasks
+from morphogen.tasks.words import READERS
 
 
 @pytest.fixture(scope="module")

@@ -109,7 +109,7 @@ def losses(run: Path) -> list[dict[str, float]]:
 
 MODELS: dict[str, dict[str, Any]] = {
     "vae": {"data": {"use": "digits", "binary": "dynamic"}},
-    "two players": {"model": "duel", "data": "blobs", "batch": 20},
+    "two players": {"model": "duel", "batch": 20},
 }
 
 
@@ -120,7 +120,7 @@ def test_two_processes_are_one_and_resume_when_killed(case: str, tmp_path: Path)
         one, data = make(tmp_path / "one", tree)
         session.fit(one, data, quiet=True)
         both, _ = make(tmp_path / "both", tree, data)
-        assert two(both.path) == [(0, ''), (0, '')]
+        assert two(both.path) == [(0, ""), (0, "")]
         assert alike(both.path, one.path) < 1e-5
         a, b = losses(one.path), losses(both.path)
         assert [r["step"] for r in a] == [r["step"] for r in b] == [1, 10, 20, 30]
@@ -134,7 +134,7 @@ def test_two_processes_are_one_and_resume_when_killed(case: str, tmp_path: Path)
         state = killed.load_state()
         assert state is not None
         assert state[1]["step"] == 10
-        assert two(killed.path) == [(0, ''), (0, '')]
+        assert two(killed.path) == [(0, ""), (0, "")]
         assert child.same(child.final(killed.path), child.final(both.path))
         assert losses(killed.path) == losses(both.path)
 

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from morphogen.errors import MorphogenError, UserError, did_you_mean
-from morphogen.tasks.task import Argument, Task, choices, tasks
+from morphogen.tasks.task import Argument, Task, tasks
+from morphogen.tasks.words import choices
 
 __all__ = ["main"]
 

@@ -21,7 +21,7 @@ __all__ = ["curves", "save", "scatter"]
 
 INK, FAINT, GRID = "#333333", "#8a8a8a", "#e6e6e6"
 # Okabe and Ito's colours for lines, Paul Tol's "muted" for classes: apart from one another for every kind of eye.
-LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+LINES, CHECKED = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"), "#D55E00"
 CLASSES = ("#332288", "#CC6677", "#117733", "#DDCC77", "#88CCEE", "#AA4499", "#44AA99", "#882255", "#999933", "#555555")
 KEPT_ASIDE = ("step", "fraction", "time", "event")
 NAMED, COLUMNS, SPREAD = 20, 3, 0.02
@@ -54,7 +54,8 @@ def save(figure: Figure, path: Path, note: Mapping[str, Any]) -> Path:
 
     out = io.BytesIO()
     told = json.dumps(dict(note), sort_keys=True, default=str)
-    figure.savefig(out, format="png", metadata={"morphogen": told, "Software": None})
+    about = {"morphogen": told, "Software": None}
+    figure.savefig(out, format="png", bbox_inches="tight", pad_inches=0.12, metadata=about)
     write_atomically(path, out.getvalue())
     return path
 
@@ -100,15 +101,30 @@ def _panel(axis: Axes, title: str, lines: Series) -> None:
     for name, points in lines.items():
         x, y = zip(*sorted(points), strict=True)
         if name == "validation":
-            axis.plot(x, y, color=LINES[1], marker="o", markersize=2.8, linewidth=1.0, label=name, zorder=3)
-        else:
-            axis.plot(x, y, color=colours.get(name, FAINT), linewidth=1.3, label=name)
+            axis.plot(x, y, color=CHECKED, marker="o", markersize=2.8, linewidth=1.0, label=name, zorder=3)
+            continue
+        smooth, colour = _smooth(y), colours.get(name, FAINT)
+        if smooth is not y:
+            axis.plot(x, y, color=colour, linewidth=0.6, alpha=0.25)
+        axis.plot(x, smooth, color=colour, linewidth=1.4, label=name)
     _tidy(axis)
     only = next(iter(lines))
     axis.set_title(only if only.endswith("/s") else title, fontsize=10, color=INK, loc="left")
     _frame(axis, lines)
     if len(lines) > 1:
         _legend_above(axis)
+
+
+def _smooth(y: Sequence[float]) -> Sequence[float]:
+    """A running mean where there are too many points to tell the course from the noise."""
+    wide = len(y) // 60
+    if wide < 2:
+        return y
+    sums = [0.0]
+    for value in y:
+        sums.append(sums[-1] + value)
+    spans = [(max(0, i - wide), min(len(y), i + wide + 1)) for i in range(len(y))]
+    return [(sums[end] - sums[start]) / (end - start) for start, end in spans]
 
 
 def _legend_above(axis: Axes) -> None:
@@ -167,23 +183,24 @@ def scatter(
     """Codes on a plane, coloured and named by class; `frame` is the part of it that a grid of decoded codes covers."""
     if codes.shape[1] != 2:
         raise MorphogenError(f"a plane has two dimensions, not {codes.shape[1]}")
+    import numpy as np
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.2, 6.4), dpi=150, layout="constrained", facecolor="white")
+    figure = Figure(figsize=(7.4, 6.2), dpi=150, layout="constrained", facecolor="white")
     axis = figure.subplots()
     points = codes.float().numpy()
     size = max(2.0, min(24.0, 30_000 / max(len(points), 1)))
     kinds = _kinds(labels, classes)
+    colours = np.full(len(points), LINES[0], dtype="U7")
     for name, rows, colour in kinds:
-        x, y = points[rows].T
-        axis.scatter(x, y, s=size, color=colour, alpha=0.65, linewidths=0, label=name, rasterized=True)
+        colours[rows] = colour
+        axis.scatter([], [], s=28.0, color=colour, linewidths=0, label=name)  # a mark for the legend
+    # all classes in one shuffled go: drawn one after the other, the last would lie on top of the rest
+    shuffled = np.random.default_rng(0).permutation(len(points))
+    x, y = points[shuffled].T
+    axis.scatter(x, y, s=size, c=colours[shuffled].tolist(), alpha=0.65, linewidths=0, rasterized=True)
     if 1 < len(kinds) <= NAMED:
-        side = axis.legend(
-            fontsize=9, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), labelcolor=INK, handletextpad=0.2
-        )
-        for handle in side.legend_handles:
-            if handle is not None:
-                handle.set(alpha=1.0, sizes=[28.0])
+        figure.legend(loc="outside right center", fontsize=9, frameon=False, labelcolor=INK, handletextpad=0.2)
     _plane(axis, points, axes, frame)
     return figure
 
@@ -221,7 +238,8 @@ def _plane(axis: Axes, points: Any, axes: Sequence[str], frame: Sequence[tuple[f
         x, y = [left, right, right, left, left], [bottom, bottom, top, top, bottom]
         axis.plot(x, y, color=FAINT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
         low, high = np.minimum(low, [left, bottom]), np.maximum(high, [right, top])
-    room = 0.05 * np.maximum(high - low, 1e-6)
-    axis.set_xlim(low[0] - room[0], high[0] + room[0])
-    axis.set_ylim(low[1] - room[1], high[1] + room[1])
+    half = 0.55 * max(float((high - low).max()), 1e-6)  # a square, so that no side of it stays empty paper
+    x, y = ((low + high) / 2).tolist()
+    axis.set_xlim(x - half, x + half)
+    axis.set_ylim(y - half, y + half)
     axis.set_aspect("equal", adjustable="box")

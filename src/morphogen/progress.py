@@ -34,7 +34,9 @@ def bar(title: str, quiet: bool) -> Iterator[Show]:
         yield lambda progress, valid: None
     elif sys.stderr.isatty():
         with _rich_bar() as rich:
-            yield Bar(rich, title)
+            line: Teller = Bar(rich, title)
+            yield line
+            line.last()
     else:
         line = Line(title)
         yield line

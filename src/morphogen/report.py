@@ -170,7 +170,7 @@ def sparkline(values: Sequence[float], width: int = WIDTH) -> str:
     """A series as a line of bars, its first and last value beside it; the first steps may stand out of the picture.
 
     >>> sparkline([3.0, 2.0, 1.0])
-    '3.00 █▄▁ 1.00'
+    '3.00 █▅▁ 1.00'
     """
     finite = [v for v in values if v == v and abs(v) != float("inf")]
     if not finite:

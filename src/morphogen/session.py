@@ -10,10 +10,9 @@ import hashlib
 import json
 import math
 import os
-import signal
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,12 +33,12 @@ from morphogen.plan import Plan
 from morphogen.progress import bar
 from morphogen.ranks import Ranks, together
 from morphogen.run import Run
+from morphogen.signals import stopped_by_signals
 from morphogen.trackers import open_trackers
 from morphogen.train import Training, train
 
 __all__ = ["fit", "start"]
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 LOOK_AT = 10_000  # examples of the validation split that are looked at each time
 SHOWN = 64  # examples in a sample grid
 SAVE_SECONDS = 60.0
@@ -104,28 +103,6 @@ def _fresh(home: Path, title: str) -> Path:
     while (home / (title if number == 1 else f"{title}-{number}")).exists():
         number += 1
     return home / (title if number == 1 else f"{title}-{number}")
-
-
-@contextmanager
-def stopped_by_signals() -> Iterator[list[int]]:
-    """A list that fills when someone asks this process to stop; asked twice, it stops at once."""
-    asked: list[int] = []
-
-    def ask(number: int, frame: object) -> None:
-        if asked:
-            os._exit(128 + number)
-        asked.append(number)
-
-    try:
-        before = {number: signal.signal(number, ask) for number in SIGNALS}
-    except ValueError:  # not the main thread: whoever runs us looks after signals
-        yield asked
-        return
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def fit(run: Run, data: Dataset | None = None, *, quiet: bool = False) -> dict[str, Any]:

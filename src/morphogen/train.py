@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,16 +25,15 @@ from morphogen.core.model import Model, Turn, teams
 from morphogen.core.noise import Noise
 from morphogen.data.batches import Batches
 from morphogen.data.dataset import Dataset
-from morphogen.errors import Failure, UserError
+from morphogen.errors import UserError
 from morphogen.optim import Average, Optimiser
 from morphogen.plan import Plan
 from morphogen.ranks import Ranks
+from morphogen.recovery import NEVER, Recovery, out_of_memory
 from morphogen.run import Run, fill
 
 __all__ = ["Progress", "Training", "train"]
 
-ROLL_BACKS = 3
-NEVER = 2**62  # the step at which a healthy training breaks
 KEPT: dict[str, type | tuple[type, ...]] = {
     "step": int, "elapsed": (int, float), "caution": (int, float), "shunned": list, "micro": int, "counted": int,
 }  # fmt: skip
@@ -50,7 +48,7 @@ class Progress:
     record: dict[str, float] | None
 
 
-class Training:
+class Training(Recovery):
     """Everything that changes while a run is trained, and nothing else."""
 
     def __init__(self, run: Run, data: Dataset, ranks: Ranks) -> None:
@@ -83,9 +81,7 @@ class Training:
         self.compiling = ranks.world == 1 and worth_compiling(
             self.plan.compile, self.limit, self.plan.minutes, ranks.device
         )
-        self.moved = False  # whether a player has moved in the step under way
         self.ask_every = 1 if ranks.device.type == "cpu" else self.plan.log_every  # asking a GPU means waiting for it
-        # the first step since the last state that was not finite
         self.broken = torch.full((), NEVER, device=ranks.device)
 
     # What a resumed run needs -----------------------------------------------------------------------------------
@@ -173,7 +169,10 @@ class Training:
         if self.compiling:
             self._compile(batch)
         if self.program is not None:
-            return self.program(batch, self.step, self.caution * self.plan.rate(self.program.player, self.fraction, self.step))
+            self.moved = True
+            return self.program(
+                batch, self.step, self.caution * self.plan.rate(self.program.player, self.fraction, self.step)
+            )
         whole = batch.total or len(batch)
         shares = [batch] if len(batch) <= self.micro else batch.shares(self.micro)
         games = [(self._game(share), len(share) / whole) for share in shares]
@@ -231,92 +230,6 @@ class Training:
                 return
             yield turn
 
-    def watch(self, logs: dict[str, Tensor]) -> None:
-        """Remember the step if anything that it said was not finite."""
-        fine = torch.stack([torch.isfinite(v.detach()).all().to(self.broken.device) for v in logs.values()]).all()
-        self.broken = torch.where(fine, self.broken, self.broken.clamp_max(self.step))
-
-    def sound(self, *, thoroughly: bool = False) -> bool:
-        """Whether every step since the last state was finite; thoroughly: and all that would be saved."""
-        if thoroughly and int(self.broken) == NEVER:
-            floats = [t for t in self.tensors().values() if t.is_floating_point()]
-            fine = bool(torch.stack([torch.isfinite(t).all() for t in floats]).all())
-            if self.ranks.any(not fine):
-                self.broken.fill_(self.step)
-        return int(self.broken) == NEVER
-
-    def over(self) -> bool:
-        """Whether the plan is fulfilled, by steps that were all finite."""
-        if self.fraction < 1:
-            return False
-        if self.sound():
-            return True
-        self.roll_back()
-        return False
-
-    def roll_back(self, logs: Mapping[str, Tensor] = {}) -> None:
-        """Back to the last good state with half the learning rate; the step that went wrong will be passed over."""
-        bad = int(self.broken)
-        trouble = ", ".join(f"{k} = {float(v):g}" for k, v in logs.items() if not math.isfinite(float(v)))
-        trouble = trouble or "weights or statistics"
-        shunned, caution = [*self.shunned, bad], self.caution * 0.5
-        if len(shunned) > ROLL_BACKS:
-            raise Failure(
-                f"training broke at step {bad} (not finite: {trouble}) after {ROLL_BACKS} attempts; "
-                "lower train.lr, set train.clip, or look at the data of that batch; the last good state is kept"
-            )
-        micro = self.micro
-        self._back()
-        self.shunned, self.caution, self.micro = shunned, caution, micro
-        if self.ranks.rank == 0:
-            self.run.append(
-                {
-                    "step": self.step,
-                    "event": f"step {bad} was not finite ({trouble}): rolled back, learning rate halved",
-                }
-            )
-
-    def _back(self) -> None:
-        """To the last good state, or to the very beginning where none was saved."""
-        for members in self.team.values():
-            for parameter in members.values():
-                parameter.grad = None
-        if self.resume():
-            return
-        fresh = self.run.build().state_dict()
-        for module in (self.model, self.average.average):
-            module.load_state_dict(fresh)
-        for optimiser in self.optimisers.values():
-            optimiser.load({name: torch.zeros_like(moment) for name, moment in optimiser.state().items()})
-        self.step, self.counted, self.sums = 0, 0, {}
-        self.broken.fill_(NEVER)
-
-    def halve(self, error: RuntimeError) -> None:
-        """Out of memory: smaller micro-batches, the same step."""
-        if self.micro <= 1:
-            raise Failure(f"out of memory with one example at a time: {error}; use a smaller model") from None
-        if self.ranks.world > 1:  # the others have gone on: there is no step to take back together
-            raise Failure(
-                f"out of memory on rank {self.ranks.rank}: {error}; set train.micro={self.micro // 2}"
-            ) from None
-        micro, self.program = -(-self.micro // 2), None
-        if self.moved or self._remembers():
-            shunned, caution = self.shunned, self.caution
-            self._back()
-            self.shunned, self.caution = shunned, caution
-        self.micro = micro
-        for members in self.team.values():
-            for parameter in members.values():
-                parameter.grad = None
-        if self.ranks.device.type == "cuda":
-            torch.cuda.empty_cache()
-        if self.ranks.rank == 0:
-            self.run.append({"step": self.step, "event": f"out of memory: micro-batches of {self.micro} from here on"})
-
-    def _remembers(self) -> bool:
-        """Whether thinking alone changes the model (the statistics of batch norm): half a step is then not the same."""
-        return len(self.model.state_dict()) > len(list(self.model.parameters()))
-
     def record(self, logs: dict[str, Tensor], seconds: float) -> dict[str, float] | None:
         """Add to the record under way; give it out when it is due."""
         for name, value in logs.items():
@@ -337,10 +250,6 @@ class Training:
         return said
 
 
-def _out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
-
-
 def train(training: Training) -> Iterator[Progress]:
     """Play steps until the plan is fulfilled or the caller stops asking."""
     began = last = time.perf_counter()
@@ -351,7 +260,7 @@ def train(training: Training) -> Iterator[Progress]:
         try:
             logs = training.play()
         except RuntimeError as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             training.halve(error)
             continue

@@ -7,7 +7,7 @@ import io
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from morphogen import files
 from morphogen.core.space import Space
 from morphogen.errors import UserError
 
-__all__ = ["Values", "joined"]
+__all__ = ["Values", "gathered", "joined"]
 
 SHOWN_IN_NOTEBOOK = 256
 
@@ -120,3 +120,16 @@ def joined(pieces: list[Tensor]) -> Tensor:
     """Batches as one, on the CPU, in float32 where they are numbers."""
     said = torch.cat(pieces)
     return said.float() if said.is_floating_point() else said
+
+
+def gathered(pieces: Iterable[Tensor], rows: int) -> Tensor:
+    """Batches as one of `rows` examples, each put in its place as it comes: nothing is held twice."""
+    said: Tensor | None = None
+    start = 0
+    for piece in pieces:
+        if said is None:
+            kind = torch.float32 if piece.is_floating_point() else piece.dtype
+            said = torch.empty(rows, *piece.shape[1:], dtype=kind)
+        said[start : start + len(piece)] = piece
+        start += len(piece)
+    return torch.empty(0) if said is None else said

@@ -20,7 +20,9 @@ __all__ = ["mixture"]
 class mixture(nn.Module):
     """`components` normals with weights, means and scales of their own, which start `spread` wide and as far apart."""
 
-    def __init__(self, code: Space, data: Space, /, *, components: PositiveInt = 10, spread: PositiveFloat = 1.0) -> None:
+    def __init__(
+        self, code: Space, data: Space, /, *, components: PositiveInt = 10, spread: PositiveFloat = 1.0
+    ) -> None:
         super().__init__()
         self.event = len(code.shape)
         self.weight = nn.Parameter(torch.zeros(components))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from morphogen.tasks.task import Amount, Count, Seed, task
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
     from morphogen.abilities import Autoencodes
@@ -29,22 +31,22 @@ def sample(
     temperature: below 1 stays closer to the middle of what the model learned
     label: of which class, for a model that is told labels
     """
-    import torch
-
     from morphogen.core import noise
     from morphogen.core.noise import Noise
     from morphogen.examples import ROWS
-    from morphogen.values import Values, joined
+    from morphogen.values import Values, gathered
     from morphogen.work import device_of, labels_of
 
-    device, pieces = device_of(model), []
-    y = labels_of(model, label, n, device)
-    for place, start in enumerate(range(0, n, ROWS)):
-        count = min(ROWS, n - start)
-        with noise.source(Noise(seed, "sample", place, 0, ROWS)):  # drawn by place: n changes nothing
-            some = None if y is None else y[start : start + count]
-            pieces.append(model.sample(count, some, temperature).to(torch.device("cpu")))
-    return Values(joined(pieces), model.space)
+    y = labels_of(model, label, n, device_of(model))
+
+    def pieces() -> Iterator[Tensor]:
+        for place, start in enumerate(range(0, n, ROWS)):
+            count = min(ROWS, n - start)
+            with noise.source(Noise(seed, "sample", place, 0, ROWS)):  # drawn by place: n changes nothing
+                some = model.sample(count, None if y is None else y[start : start + count], temperature)
+            yield some
+
+    return Values(gathered(pieces(), n), model.space)
 
 
 @task

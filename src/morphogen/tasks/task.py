@@ -10,7 +10,7 @@
 
 The first argument is an ability (a protocol of core/model.py or abilities.py), an `OpenRun`, or an ordinary argument.
 Before `*` stand the words of a command line, after it the options; a one-letter argument is an option too. The words
-for types are listed in `READERS`. Nothing heavy is imported by a module of tasks/ before a task runs: `--help` reads
+for types are listed in words.py. Nothing heavy is imported by a module of tasks/ before a task runs: `--help` reads
 annotations as the strings that they are.
 """
 
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from morphogen.errors import UserError, did_you_mean
+from morphogen.tasks.words import READERS, reader
 
 __all__ = ["Amount", "Argument", "Count", "Seed", "Task", "find", "task", "tasks"]
 
@@ -55,7 +56,7 @@ class Argument:
             return self.default
         if self.many:
             return [str(v) for v in ([value] if isinstance(value, (str, Path)) else value)]
-        return value if self.type in OPENED else _reader(self.type)(self.name, value)
+        return value if self.type in OPENED else reader(self.type)(self.name, value)
 
 
 # How data is opened: arguments that every task on data takes without naming them.
@@ -174,82 +175,6 @@ def _bare(annotation: str) -> tuple[str, bool]:
     word = annotation.removesuffix(" | None")
     many = word.startswith(("list[", "Sequence["))
     return (word.partition("[")[2].removesuffix("]") if many else word), many
-
-
-# Words for types ------------------------------------------------------------------------------------------------
-
-
-def _whole(low: int, high: int) -> Callable[[str, Any], int]:
-    def read(name: str, value: Any) -> int:
-        text = str(value)
-        digits = text.removeprefix("-").removeprefix("+")
-        # int() would also take 1_000 and digits of other scripts: what was meant there is anyone's guess
-        if isinstance(value, bool) or not (digits.isascii() and digits.isdigit()) or len(digits) > 19:
-            raise UserError(f"{name} must be a whole number, not {text[:40]!r}")
-        number = int(text)
-        if not low <= number <= high:
-            raise UserError(f"{name} must be from {low} to {high:,}, not {number}")
-        return number
-
-    return read
-
-
-def _real(low: float) -> Callable[[str, Any], float]:
-    def read(name: str, value: Any) -> float:
-        text = str(value)
-        try:
-            number = float(text) if text.isascii() and "_" not in text else float("nan")
-        except ValueError:
-            number = float("nan")
-        if not low <= number < float("inf"):
-            least = f" of at least {low:g}" if low > float("-inf") else ""
-            raise UserError(f"{name} must be a finite number{least}, not {text[:40]!r}")
-        return number
-
-    return read
-
-
-def _text(name: str, value: Any) -> str:
-    return str(value)
-
-
-def _path(name: str, value: Any) -> Path:
-    if "\0" in str(value) or not str(value):
-        raise UserError(f"{name}: {str(value)!r} is no path")
-    return Path(value)
-
-
-def _switch(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise UserError(f"{name} is yes or no (True or False), not {value!r}")
-    return value
-
-
-READERS: dict[str, Callable[[str, Any], Any]] = {
-    "Count": _whole(1, 2**31 - 1),
-    "Seed": _whole(0, 2**63 - 1),
-    "int": _whole(-(2**63), 2**63 - 1),
-    "Amount": _real(0.0),
-    "float": _real(float("-inf")),
-    "str": _text,
-    "Path": _path,
-    "bool": _switch,
-}
-
-
-def choices(word: str) -> list[str]:
-    """The words of a `Literal[...]`."""
-    return [w.strip(" '\"") for w in word.removeprefix("Literal[").removesuffix("]").split(",")]
-
-
-def _reader(word: str) -> Callable[[str, Any], Any]:
-    return READERS[word] if word in READERS else lambda name, value: _one_of(name, str(value), choices(word))
-
-
-def _one_of(name: str, value: str, known: list[str]) -> str:
-    if value not in known:
-        raise UserError(f"{name} = {value!r} is not known; {did_you_mean(value, known)}")
-    return value
 
 
 # All of them ----------------------------------------------------------------------------------------------------

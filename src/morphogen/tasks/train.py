@@ -80,6 +80,8 @@ def _spec(data: Any) -> Any:
     from morphogen.core.build import names
     from morphogen.data.find import resolve
 
+    if data == "":  # as a path it would be the folder where we stand, and all that lies below it
+        raise UserError("data is empty; name a set (`morphogen data` lists them) or a folder or file of yours")
     return resolve(data) if isinstance(data, (str, Path)) and str(data) not in names("data") else data
 
 

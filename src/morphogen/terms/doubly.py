@@ -41,7 +41,7 @@ class doubly_bound(Term):
         for latent in latents:
             if latent.z.requires_grad:  # the second weight: the path through z counts share^2
                 spread = share.reshape(*share.shape, *[1] * latent.q.event)
-                latent.z.register_hook(lambda gradient, spread=spread: gradient * spread)
+                latent.z.register_hook(lambda gradient, spread=spread: gradient * spread)  # type: ignore[no-untyped-call]
         value = math.log(len(log_weight)) - torch.logsumexp(log_weight.detach(), 0)
         cost = -(share * log_weight).sum(0)
         return value + cost - cost.detach()

@@ -1,0 +1,85 @@
+"""Words for the types of a task's arguments, and how each is read from text or from a caller, strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from morphogen.errors import UserError, did_you_mean
+
+__all__ = ["READERS", "choices", "reader"]
+
+
+def _whole(low: int, high: int) -> Callable[[str, Any], int]:
+    def read(name: str, value: Any) -> int:
+        text = str(value)
+        digits = text.removeprefix("-").removeprefix("+")
+        # int() would also take 1_000 and digits of other scripts: what was meant there is anyone's guess
+        if isinstance(value, bool) or not (digits.isascii() and digits.isdigit()) or len(digits) > 19:
+            raise UserError(f"{name} must be a whole number, not {text[:40]!r}")
+        number = int(text)
+        if not low <= number <= high:
+            raise UserError(f"{name} must be from {low} to {high:,}, not {number}")
+        return number
+
+    return read
+
+
+def _real(low: float) -> Callable[[str, Any], float]:
+    def read(name: str, value: Any) -> float:
+        text = str(value)
+        try:
+            number = float(text) if text.isascii() and "_" not in text else float("nan")
+        except ValueError:
+            number = float("nan")
+        if not low <= number < float("inf"):
+            least = f" of at least {low:g}" if low > float("-inf") else ""
+            raise UserError(f"{name} must be a finite number{least}, not {text[:40]!r}")
+        return number
+
+    return read
+
+
+def _text(name: str, value: Any) -> str:
+    return str(value)
+
+
+def _path(name: str, value: Any) -> Path:
+    if "\0" in str(value) or not str(value):
+        raise UserError(f"{name}: {str(value)!r} is no path")
+    return Path(value)
+
+
+def _switch(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise UserError(f"{name} is yes or no (True or False), not {value!r}")
+    return value
+
+
+READERS: dict[str, Callable[[str, Any], Any]] = {
+    "Count": _whole(1, 2**31 - 1),
+    "Seed": _whole(0, 2**63 - 1),
+    "int": _whole(-(2**63), 2**63 - 1),
+    "Amount": _real(0.0),
+    "float": _real(float("-inf")),
+    "str": _text,
+    "Path": _path,
+    "bool": _switch,
+}
+
+
+def choices(word: str) -> list[str]:
+    """The words of a `Literal[...]`."""
+    return [w.strip(" '\"") for w in word.removeprefix("Literal[").removesuffix("]").split(",")]
+
+
+def reader(word: str) -> Callable[[str, Any], Any]:
+    """What reads values of this word: takes the argument's name and what was said."""
+    return READERS[word] if word in READERS else lambda name, value: _one_of(name, str(value), choices(word))
+
+
+def _one_of(name: str, value: str, known: list[str]) -> str:
+    if value not in known:
+        raise UserError(f"{name} = {value!r} is not known; {did_you_mean(value, known)}")
+    return value

@@ -1,0 +1,137 @@
+"""Planted bugs: each is one change of the source that a person could make, and the tests that must see it.
+
+A change is (name, file below src/morphogen, old text, new text, arguments of pytest). The old text must be there once.
+Arguments name the smallest set of tests that has to catch it, in seconds; `run.py` plants them one at a time.
+"""
+# ruff: noqa: E501  (a table reads best with one line for each)
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["MUTANTS", "Mutant"]
+
+TRUTH, TRAIN, CONTRACT = "tests/test_truth.py", "tests/test_train.py", "tests/test_contract.py"
+DATA, GOLDEN, RANKS, CRASH = (
+    "tests/test_data.py",
+    "tests/test_golden.py",
+    "tests/test_ranks.py",
+    "tests/crash/test_crash.py",
+)
+
+
+class Mutant(NamedTuple):
+    """One planted bug."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+def at(file: str, words: str) -> tuple[str, ...]:
+    return (file, "-k", words)
+
+
+RESUMING = at(TRAIN, "resuming_from_any_step or saved_run or signal_saves")
+DISTRIBUTION, OPTIM, LOGISTICS = "core/distribution.py", "optim.py", "families/logistics.py"
+
+# fmt: off
+MUTANTS = [
+    # Likelihoods and rates
+    Mutant("kl: wrong sign", DISTRIBUTION, "shift * shift - 1) - log_ratio", "shift * shift - 1) + log_ratio", at(TRUTH, "kl or elbo")),
+    Mutant("kl: the half is missing", DISTRIBUTION, "return 0.5 * (torch.exp(2 * log_ratio)", "return (torch.exp(2 * log_ratio)", at(TRUTH, "kl or elbo")),
+    Mutant("kl: scales the other way round", DISTRIBUTION, "log_ratio = self.log_scale - other.log_scale", "log_ratio = other.log_scale - self.log_scale", at(TRUTH, "kl or elbo")),
+    Mutant("normal: log scale taken for the scale", DISTRIBUTION, "(x - self.mean) * torch.exp(-self.log_scale)", "(x - self.mean) / self.log_scale", at(TRUTH, "scipy or elbo")),
+    Mutant("normal: variance taken for the scale", DISTRIBUTION, "torch.addcmul(self.mean, eps.to(self.mean.dtype), torch.exp(self.log_scale))", "torch.addcmul(self.mean, eps.to(self.mean.dtype), torch.exp(2 * self.log_scale))", at(TRUTH, "draw")),
+    Mutant("normal: log scale not subtracted", DISTRIBUTION, "* standard * standard - self.log_scale - HALF_LOG_TAU", "* standard * standard - HALF_LOG_TAU", at(TRUTH, "scipy or elbo")),
+    Mutant("normal: half the log of tau", DISTRIBUTION, "HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)", "HALF_LOG_TAU = 0.5 * math.log(math.pi)", at(TRUTH, "scipy or elbo")),
+    Mutant("elements: mean for sum", DISTRIBUTION, "return each.sum(dim=tuple", "return each.mean(dim=tuple", at(TRUTH, "scipy or elbo or kl")),
+    Mutant("mixture: weights not normalised", DISTRIBUTION, "torch.log_softmax(log_weight, 0), parts", "log_weight, parts", at(TRUTH, "mixture")),
+    Mutant("mixture: constant without the squared mean", DISTRIBUTION, "(mean * mean * half + log_scale + HALF_LOG_TAU)", "(log_scale + HALF_LOG_TAU)", at(TRUTH, "mixture")),
+    Mutant("vamp: pseudo-examples not squashed", "priors/vamp.py", "posterior(torch.sigmoid(self.pseudo) if self.unit else self.pseudo)", "posterior(self.pseudo)", at(TRUTH, "vamp")),
+    Mutant("inference: q and p exchanged", "core/inference.py", "return self.p.log_prob(self.z) - self.q.log_prob(self.z)", "return self.q.log_prob(self.z) - self.p.log_prob(self.z)", at(TRUTH, "elbo or importance or bound")),
+    Mutant("inference: rate of another draw's sign", "core/inference.py", "return -self.log_ratio if closed is None", "return self.log_ratio if closed is None", at(TRUTH, "rate")),
+    Mutant("bound: log S missing", "terms/bound.py", "math.log(len(log_weight)) - torch", "-torch", at(TRUTH, "bound or terms")),
+    Mutant("bound: mean of logs", "terms/bound.py", "math.log(len(log_weight)) - torch.logsumexp(log_weight, 0)", "-log_weight.mean(0)", at(TRUTH, "bound or terms")),
+    Mutant("score: log S missing", "metrics/likelihood.py", "total - math.log(samples)", "total", at(TRUTH, "importance or tightens")),
+    Mutant("score: bits without ln 2", "metrics/likelihood.py", "(self.space.size * math.log(2))", "self.space.size", at(TRUTH, "bits")),
+    Mutant("score: bits per datum", "metrics/likelihood.py", "(self.space.size * math.log(2))", "math.log(2)", at(TRUTH, "bits")),
+    Mutant("score: one-sided interval", "metrics/likelihood.py", "tail = (1 - level) / 2", "tail = 1 - level", at(TRUTH, "interval")),
+    Mutant("score: interval of single values", "metrics/likelihood.py", ", len(values)), generator=generator)].mean(1)", ", len(values)), generator=generator)][:, 0]", at(TRUTH, "interval")),
+    Mutant("score: model left in training", "metrics/likelihood.py", "        model.eval()\n", "        model.train()\n", at(TRUTH, "used_not_as")),
+    Mutant("bernoulli: sign of the logit", "families/bernoulli.py", "x * self.logits - F.softplus(self.logits", "x * self.logits - F.softplus(-self.logits", at(TRUTH, "bernoulli or scipy")),
+    Mutant("categorical: softmax over the wrong axis", "families/categorical.py", "torch.log_softmax(logits, self.axis)", "torch.log_softmax(logits, -1)", at(TRUTH, "categorical")),
+    Mutant("laplace: log 2 missing", "families/laplace.py", " - self.log_scale - math.log(2)", " - self.log_scale", at(TRUTH, "scipy")),
+    Mutant("logistics: the last bin ends", LOGISTICS, "torch.where(x > 1 - half, F.logsigmoid(-lower), inside)", "inside", at(TRUTH, "logistics")),
+    Mutant("logistics: levels for levels - 1", LOGISTICS, "half = 1 / (self.levels - 1)", "half = 1 / self.levels", at(TRUTH, "logistics")),
+    Mutant("logistics: link of another colour", LOGISTICS, "self.link.select(axis, row) * x.select(axis, i)", "self.link.select(axis, row) * x.select(axis, j)", at(TRUTH, "logistics")),
+    Mutant("logistics: mixture weights not normalised", LOGISTICS, "torch.log_softmax(self.logits, depth_axis)", "self.logits", at(TRUTH, "logistics")),
+    # Terms and schedules
+    Mutant("free bits: the maximum before the mean", "terms/rate.py", ".mean(0).clamp_min(self.floor).sum()", ".clamp_min(self.floor).mean(0).sum()", at(TRUTH, "terms")),
+    Mutant("capacity: sign", "terms/rate.py", "(inference.rate.mean() - self.target(step)).abs()", "inference.rate.mean() - self.target(step)", at(TRUTH, "terms")),
+    Mutant("penalty: L2 without the half", "terms/penalty.py", "0.5 * x * x", "x * x", at(TRUTH, "terms or penalty")),
+    Mutant("ramp: never arrives", "core/schedule.py", "_between((step - wait) / max(steps, 1)", "_between((step - wait) / max(2 * steps, 1)", at(TRUTH, "schedules")),
+    Mutant("model: the weight of a term left out", "models/vae.py", "term.weight(step) * term(inference, step).mean()", "term(inference, step).mean()", at(CONTRACT, "weights_of_terms")),
+    Mutant("model: sum over the batch", "models/vae.py", "term.weight(step) * term(inference, step).mean()", "term.weight(step) * term(inference, step).sum()", at(TRAIN, "micro_batches_give")),
+    # Data
+    Mutant("pixels: 256 for 255", "core/space.py", ".to(torch.float32).mul_(1.0 / top)", ".to(torch.float32).mul_(1.0 / (top + 1))", at(DATA, "pictures or pixels")),
+    Mutant("labels of the next row", "data/batches.py", "self._y.index_select(0, rows.to", "self._y.roll(1).index_select(0, rows.to", at(GOLDEN, "conditional")),
+    Mutant("binarisation with the wrong chance", "data/binary.py", "x * (1.0 / self.top)", "x * (1.0 / (2 * self.top))", at(DATA, "binarisation")),
+    Mutant("binarisation: the same coins at every step", "data/batches.py", '"view", step, self.start', '"view", 0, self.start', at(DATA, "binarisation")),
+    Mutant("split: validation leaks into training", "data/split.py", '{"train": place >= high,', '{"train": place >= low,', at(DATA, "split")),
+    Mutant("split: duplicates part", "data/split.py", "place = hashes.astype(np.float64) / 2.0**32", "place = np.random.default_rng(0).permutation(hashes.astype(np.float64)) / 2.0**32", at(DATA, "split")),
+    Mutant("order: one epoch for ever", "data/batches.py", 'Noise(self.seed, "order", number)', 'Noise(self.seed, "order", 0)', at(DATA, "epoch")),
+    Mutant("order: not by seed", "data/batches.py", 'Noise(self.seed, "order", number)', 'Noise(0, "order", number)', at(DATA, "batch or epoch")),
+    # Noise
+    Mutant("noise not counted by step", "core/noise.py", "{self.seed}/{self.stream}/{self.step}/{self.draws}", "{self.seed}/{self.stream}/{self.draws}", at(TRAIN, "batches_and_noise or micro") ),
+    Mutant("noise not counted by draw", "core/noise.py", "        self.draws += 1\n", "", at(TRUTH, "importance or draw")),
+    Mutant("noise not by place in the batch", "core/noise.py", ".narrow(axis, self.start, rows)", ".narrow(axis, 0, rows)", at(TRAIN, "micro_batches_give")),
+    Mutant("noise from the global generator", "core/noise.py", "    if _current is None:\n", "    if True:\n", RESUMING),
+    # Training
+    Mutant("average: the wrong way", OPTIM, "(self.mine, self.theirs, 1 - keep)", "(self.mine, self.theirs, keep)", at(TRAIN, "average")),
+    Mutant("average: never updated", "train.py", "        training.average.update(training.step)\n", "", at(TRAIN, "average")),
+    Mutant("average: statistics stay behind", OPTIM, "            mine.copy_(theirs)\n", "            pass\n", at(TRAIN, "average")),
+    Mutant("average: does not forget its start", OPTIM, "keep = min(self.decay, (1 + step) / (10 + step))", "keep = self.decay", at(TRAIN, "average")),
+    Mutant("average: not resumed", "train.py", 'fill(self.average.average, groups.pop("average", {}), where)', 'groups.pop("average", {})', RESUMING),
+    Mutant("moments not resumed", OPTIM, "            own[key].copy_(value)\n", "            pass\n", RESUMING),
+    Mutant("step not resumed", "train.py", '    "step": int, "elapsed"', '    "elapsed"', RESUMING),
+    Mutant("record under way not resumed", "train.py", 'self.sums = {k: v.to(self.ranks.device) for k, v in groups.pop("sum", {}).items()}', 'groups.pop("sum", {})', RESUMING),
+    Mutant("the log keeps what was lost", "train.py", "            self.run.forget_after(self.step)\n", "            pass\n", RESUMING),
+    Mutant("gradients go to every player", "train.py", "inputs=list(self.team[turn.player].values()), retain_graph=turn.keep", "retain_graph=turn.keep", at(TRAIN, "player")),
+    Mutant("micro-batches weigh one each", "train.py", "(turn.loss * weight if weight != 1 else turn.loss)", "turn.loss", at(TRAIN, "micro_batches_give")),
+    Mutant("micro-batches all in memory", "train.py", "        for game, weight in games:\n            turn = next(game, None)\n", "        for turn, weight in [(next(game, None), weight) for game, weight in games]:\n", at(TRAIN, "save_memory")),
+    Mutant("clipping off", OPTIM, "(norm / self.clip).clamp_min(1.0)", "(norm / self.clip).clamp_min(1.0).clamp_max(1.0)", at(TRAIN, "clipping")),
+    Mutant("clipping always", OPTIM, "(norm / self.clip).clamp_min(1.0)", "(norm / self.clip)", at(TRAIN, "clipping")),
+    Mutant("decay of biases too", OPTIM, "self.decay if decayed else 0.0", "self.decay", at(TRAIN, "clipping")),
+    Mutant("warm-up a step late", OPTIM, "min((step + 1) / warmup, 1.0)", "min(step / warmup, 1.0)", at(TRAIN, "learning_rate")),
+    Mutant("cosine inverted", OPTIM, "(1 + math.cos(", "(1 - math.cos(", at(TRAIN, "learning_rate")),
+    Mutant("guard off: what is not finite moves weights", OPTIM, "found_inf = torch.isfinite(norm).logical_not().float()", "found_inf = torch.zeros_like(norm)", at(TRAIN, "not_finite")),
+    Mutant("roll-back keeps the bad state", "recovery.py", "        if self.resume():\n            return\n", "        return\n", at(TRAIN, "not_finite or broken or roll")),
+    Mutant("roll-back keeps the learning rate", "recovery.py", "self.caution * 0.5", "self.caution * 1.0", at(TRAIN, "not_finite or roll")),
+    Mutant("roll-back for ever", "recovery.py", "if len(shunned) > ROLL_BACKS:", "if False:", at(TRAIN, "three_roll")),
+    Mutant("saves what is not finite", "recovery.py", "        if thoroughly and int(self.broken) == NEVER:\n", "        if False:\n", at(TRAIN, "broken_statistic")),
+    Mutant("out of memory forgets half a step", "recovery.py", "if self.moved or self._remembers():", "if False:", at(TRAIN, "half_way")),
+    Mutant("patience never ends", "session.py", "self.stale >= self.plan.patience", "False", at(TRAIN, "patience")),
+    Mutant("patience keeps the last weights", "session.py", "latest = self.plan.patience is None or self.best is None", "latest = True", at(TRAIN, "patience_ends")),
+    Mutant("data that changed is taken", "session.py", '    if data.fingerprint != run.facts["fingerprint"]:\n', "    if False:\n", at(TRAIN, "data_that_changed")),
+    Mutant("a signal loses the step", "session.py", "                if stopped or self._out_of_patience():\n", "                if stopped:\n                    self.training.step -= 1\n                if stopped or self._out_of_patience():\n", at(TRAIN, "signal_saves")),
+    # Ranks
+    Mutant("ranks: mean for sum", "ranks.py", "        distributed.all_reduce(flat)\n", "        distributed.all_reduce(flat)\n        flat /= self.world\n", at(RANKS, "two_processes")),
+    Mutant("ranks: nobody compares", "ranks.py", "        if differ:\n", "        if False:\n", at(RANKS, "disagree")),
+    Mutant("ranks: everybody has the first share", "train.py", "rank=ranks.rank, world=ranks.world", "rank=0, world=ranks.world", at(RANKS, "two_processes")),
+    # The disk
+    Mutant("no rename: written in place", "disk.py", 'path.with_name(f".{path.name}.{os.getpid()}.tmp")', "path", at(CRASH, "every_call")),
+    Mutant("no fsync", "disk.py", "        os.fsync(handle)\n", "        pass\n", at(CRASH, "every_call")),
+    Mutant("what is written is not read back", "disk.py", "        if not whole(temporary):\n", "        if False:\n", at(CRASH, "every_call")),
+    Mutant("the seal is not checked", "disk.py", "    if metadata.get(SEAL) != fingerprint(tensors, said):\n", "    if False:\n", at(CRASH, "flipped or damaged_weights")),
+    Mutant("the seal forgets the facts", "disk.py", "sha = hashlib.sha256(facts.encode())", "sha = hashlib.sha256()", at(CRASH, "flipped")),
+    Mutant("the manifest is not checked", "run.py", "disk.digest(self.path / name) != sha256", "False", at(CRASH, "behind_our_back")),
+    Mutant("states of other runs are taken", "run.py", 'if facts.get("run") != self.identity:', "if False:", at(CRASH, "damaged_weights or gives_way")),
+    Mutant("the older state goes first", "run.py", "        disk.seal(new, tensors,", "        for path in self.states():\n            path.unlink()\n        disk.seal(new, tensors,", at(CRASH, "every_call")),
+    Mutant("only one state is kept", "run.py", "KEPT_STATES = 2", "KEPT_STATES = 1", at(CRASH, "every_call")),
+    Mutant("a damaged state ends the run", "run.py", "                troubles.append(str(error))\n                continue\n", "                raise\n", at(CRASH, "gives_way")),
+    Mutant("two processes train one run", "run.py", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB", at(CRASH, "one_process")),
+]
+# fmt: on

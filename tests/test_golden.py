@@ -1,0 +1,96 @@
+"""Ten steps of every shipped recipe, on made-up data, against what they gave when they were last looked at.
+
+A recipe or a model that changed on purpose: `MORPHOGEN_GOLDEN=write pytest tests/test_golden.py` writes the logs anew;
+read the difference before it is committed. A new recipe without a log fails until then.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from morphogen import machine, recipe
+from morphogen.core.build import part
+from morphogen.core.space import Image
+from morphogen.data.binary import binarise
+from morphogen.data.dataset import Dataset
+from morphogen.data.stamp import dataset_of
+from morphogen.plan import Plan
+from morphogen.ranks import Ranks
+from morphogen.run import Run
+from morphogen.train import Training, train
+
+HOME = Path(__file__).parent / "golden"
+WRITE = os.environ.get("MORPHOGEN_GOLDEN") == "write"
+STEPS, BATCH, SIDE = 10, 16, 12
+CLASSES = ("disc", "bar", "ring")
+
+
+def pictures(channels: int, levels: int) -> Dataset:
+    """Discs, bars and rings of random place and shade on a little noise: the same bits on every machine."""
+    draw = torch.Generator().manual_seed(0)
+    count = 96
+    y = torch.randint(0, 3, (count,), generator=draw)
+    place = torch.randint(3, SIDE - 3, (count, 2), generator=draw)
+    shade = torch.randint(levels // 2, levels, (count, 1, 1, channels), generator=draw)
+    rows, columns = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
+    away = (rows - place[:, 0, None, None]) ** 2 + (columns - place[:, 1, None, None]) ** 2
+    bar = (rows - place[:, 0, None, None]).abs() <= 1
+    shapes = torch.stack([away <= 8, bar & (away <= 30), (away <= 10) & (away >= 4)])
+    picked = shapes[y, torch.arange(count)]
+    noise = torch.randint(0, max(levels // 8, 1), (count, SIDE, SIDE, channels), generator=draw)
+    x = torch.where(picked[..., None], shade, noise).clamp_max(levels - 1).to(torch.uint8)
+    parts = {"train": (x[:64], y[:64]), "valid": (x[64:80], y[64:80]), "test": (x[80:], y[80:])}
+    return dataset_of("shapes", Image(SIDE, SIDE, channels, levels), parts, {}, classes=CLASSES)
+
+
+def data_for(tree: dict[str, Any]) -> Dataset:
+    """As large and as colourful as is needed, binarised where the recipe says so."""
+    asked = tree.get("data", {})
+    colours = asked.get("use") == "cifar10"
+    data = pictures(3 if colours else 1, 256 if colours else 64)
+    return binarise(data, asked["binary"]) if "binary" in asked else data
+
+
+def ten_steps(name: str, path: Path) -> list[dict[str, float]]:
+    """The log of the recipe as it ships, but for its length, its batch and its precision."""
+    machine.prepare()
+    tree = recipe.find(name)
+    data = data_for(tree)
+    kept = {k: v for k, v in tree.get("train", {}).items() if k not in ("steps", "epochs", "minutes")}
+    table = kept | {"steps": STEPS, "batch": BATCH, "warmup": 4, "log_every": 1, "compile": False}
+    whole = {
+        "data": {"use": "shapes"}, "model": part("models", tree["model"]).spec, "train": Plan.complete(table),
+        "seed": 0, "device": "cpu", "precision": "float32",
+    }  # fmt: skip
+    t = Training(Run.create(path, whole, data.facts()), data, Ranks())
+    said = [progress.record for progress in train(t) if progress.record is not None]
+    skipped = ("time", "images/s", "fraction")
+    return [{k: float(f"{v:.7g}") for k, v in record.items() if k not in skipped} for record in said]
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_ten_steps_are_what_they_were(name: str, tmp_path: Path) -> None:
+    said = ten_steps(name, tmp_path / "run")
+    path = HOME / f"{name}.json"
+    if WRITE:
+        path.write_text("[\n" + ",\n".join(json.dumps(record) for record in said) + "\n]\n", encoding="utf-8")
+    assert path.exists(), "no log of this recipe yet: MORPHOGEN_GOLDEN=write pytest tests/test_golden.py"
+    wanted = json.loads(path.read_text(encoding="utf-8"))
+    assert [r["step"] for r in said] == list(range(1, STEPS + 1)) == [r["step"] for r in wanted]
+    for mine, theirs in zip(said, wanted, strict=True):
+        assert mine.keys() == theirs.keys()
+        for key, value in theirs.items():
+            close = 1e-4 if not key.startswith("gradient") else 1e-3
+            assert math.isclose(mine[key], value, rel_tol=close, abs_tol=1e-6), (mine["step"], key, mine[key], value)
+    assert said[-1]["loss/model"] != said[0]["loss/model"]
+
+
+def test_no_log_is_left_of_a_recipe_that_is_gone() -> None:
+    assert {path.stem for path in HOME.glob("*.json")} == set(recipe.names())
