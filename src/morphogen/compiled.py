@@ -75,12 +75,13 @@ class CompiledStep:
         self.parameters = dict(optimiser.members)
         self.buffers = dict(model.named_buffers())
         moments = optimiser.moments
-        self.tensors = [
+        self.tensors: list[list[Tensor]] = [
             list(self.parameters.values()),
             [moments[name]["exp_avg"] for name in self.parameters],
             [moments[name]["exp_avg_sq"] for name in self.parameters],
             list(self.buffers.values()),
         ]
+        self.still = [t.detach() for group in self.tensors for t in group]
         self.counts = [moments[name]["step"] for name in self.parameters]
         self.device = batch.x.device
         self.asked: list[Draw] = []
@@ -107,7 +108,7 @@ class CompiledStep:
     def _flat(self, batch: Batch, draws: list[Tensor], step: int, rate: float) -> list[Tensor]:
         y = [] if batch.y is None else [batch.y]
         given = [self._numbers(step, rate), batch.x, *y, *draws]
-        return [t.detach() for t in given + [t for group in self.tensors for t in group]]
+        return given + self.still
 
     def _build(self, batch: Batch) -> Callable[..., Sequence[Tensor]]:
         from torch._inductor import compile as compile_graph
@@ -126,7 +127,7 @@ class CompiledStep:
         example = self._flat(batch, draws, 0, 0.0)
         with noise.source(None):
             graph = make_fx(step, tracing_mode="fake")(*example)
-        program: Callable[..., Sequence[Tensor]] = compile_graph(graph, example)
+        program: Callable[..., Sequence[Tensor]] = compile_graph(graph, list(example))
         return program
 
     def _step(self, flat: list[Tensor], labelled: bool) -> tuple[Tensor, ...]:

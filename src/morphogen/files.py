@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from morphogen import formats
+from morphogen import formats, notes, readers
 from morphogen.core.space import Image, Sound, Space, Tokens, Vector
 from morphogen.errors import Failure, UserError
 from morphogen.sheet import contact_sheet
@@ -115,7 +115,7 @@ def read_note(path: Path | str) -> dict[str, Any] | None:
     """The recipe that a file carries, if it is one of ours."""
     path = Path(path)
     try:
-        return formats.note_of(path.suffix.lower(), path.read_bytes())
+        return notes.note_of(path.suffix.lower(), path.read_bytes())
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
 
@@ -128,7 +128,7 @@ def load_examples(
     stored, names = [], []
     for path in [found for word in listed for found in _files(Path(word), space)]:
         ending = path.suffix.lower()
-        reader = formats.reader(ending, space)
+        reader = readers.reader(ending, space)
         if reader is None:
             raise UserError(f"{path}: {space.kind} values are not read from {ending or 'a file without an ending'}")
         rows = reader(path, space, fit)
@@ -143,7 +143,7 @@ def _files(path: Path, space: Space) -> list[Path]:
     """The file, or those in the folder that the space can be read from, in order."""
     if path.is_dir():
         found = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
-        found = [p for p in found if formats.reader(p.suffix.lower(), space) is not None]
+        found = [p for p in found if readers.reader(p.suffix.lower(), space) is not None]
         if not found:
             raise UserError(f"{path} holds no file of {space.kind} values")
         return found

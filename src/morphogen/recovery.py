@@ -1,8 +1,8 @@
 """What goes wrong in a step, and the way back: numbers that are not finite, memory that runs out.
 
-A step that was not finite moves nothing (the optimiser sees to that). Here it is noticed, training goes back to the last
-good state with half the learning rate, and the step is passed over; three times, then it is a failure. On a GPU asking
-means waiting, so it is asked now and then, and always before anything is saved.
+A step that was not finite moves nothing (the optimiser sees to that). Here it is noticed, training goes back to the
+last good state with half the learning rate, and the step is passed over; three times, then it is a failure. On a GPU
+asking means waiting, so it is asked now and then, and always before anything is saved.
 """
 
 from __future__ import annotations

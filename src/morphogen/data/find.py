@@ -52,6 +52,8 @@ def resolve(spec: str | Path | Mapping[str, Any], **options: Any) -> dict[str, A
 
 
 def _read(spec: str | Path | Mapping[str, Any], options: Mapping[str, Any]) -> tuple[Part, dict[str, Any]]:
+    if not isinstance(spec, Mapping) and not str(spec).strip():
+        raise UserError("which data? the word is empty; name a set (`morphogen data` lists them), a folder or a file")
     recipe = (dict(spec) if isinstance(spec, Mapping) else _look(str(spec))) | {
         key: value for key, value in options.items() if value is not None
     }

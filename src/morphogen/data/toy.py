@@ -49,7 +49,8 @@ def blobs(*, count: int = 1000, columns: int = 4, classes: int = 3, seed: int = 
     centres = 4.0 * torch.randn(classes, columns, generator=draw)
     tilts = torch.randn(classes, columns, columns, generator=draw) / columns**0.5
     y = torch.randint(0, classes, (count,), generator=draw)
-    x = centres[y] + torch.einsum("nij,nj->ni", tilts[y], torch.randn(count, columns, generator=draw))
+    steps = torch.randn(count, 1, columns, generator=draw)
+    x = centres[y] + (tilts[y] * steps).sum(-1)  # no matrix product: its last bit depends on how the process is set up
     parts, how = _parts(x.float(), y)
     space = standard(parts["train"][0])
     options = {"count": count, "columns": columns, "classes": classes, "seed": seed}
