@@ -74,7 +74,9 @@ class Worker:
         if ask.threads:
             torch.set_num_threads(ask.threads)
         self.ask, self.folder = ask, tempfile.mkdtemp()
-        run, data = start(recipe(ask) | {"train": recipe(ask)["train"] | {"epochs": 1000}}, None, [], f"{self.folder}/run")
+        run, data = start(
+            recipe(ask) | {"train": recipe(ask)["train"] | {"epochs": 1000}}, None, [], f"{self.folder}/run"
+        )
         self.training = Training(run, data, Ranks())
         self.steps: Iterator[Any] | None = None
 
@@ -127,7 +129,10 @@ class Worker:
         return {"seconds": wall, "cpu_seconds": time.process_time() - cpu, "images": count}
 
     def facts(self) -> dict[str, Any]:
-        return facts() | {"model": self.ask.model, "parameters": sum(p.numel() for p in self.training.model.parameters())}
+        return facts() | {
+            "model": self.ask.model,
+            "parameters": sum(p.numel() for p in self.training.model.parameters()),
+        }
 
     def close(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

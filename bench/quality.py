@@ -68,9 +68,10 @@ def quality(ask: Ask) -> list[Table]:
 def verdict(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
     """Whether an eighth of the time was enough."""
     nats = ours["log_p"] - theirs["log_p"]
+    word = "better" if nats >= 0 else "WORSE"
     return (
-        f"In 1/{SHARE} of the time ours is {abs(nats):.2f} nats {'better' if nats >= 0 else 'WORSE'} than theirs. Both are "
-        f"scored on the same {ours['images']:,} test images, with the same coins and {ours['samples']} samples."
+        f"In 1/{SHARE} of the time ours is {abs(nats):.2f} nats {word} than theirs. Both are scored on the same "
+        f"{ours['images']:,} test images, with the same coins and {ours['samples']} samples."
     )
 
 

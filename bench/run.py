@@ -43,7 +43,7 @@ PROTOCOL = {
     "sample": "Both processes alive, in turn after one round that does not count; 500 images at a time.",
     "whole": "Whole processes in turn, timed from outside to the exit; peak memory as the system counts it.",
     "streaming": "Interleaved pairs; the file was read once before; peak memory of a process that only streams.",
-    "quality": "One after the other, each alone on the machine; scored in float32 by metrics.likelihood.log_likelihood.",
+    "quality": "One after the other; scored in float32 by `metrics.likelihood`.",
 }
 
 
@@ -66,7 +66,9 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of: machine, {', '.join(SECTIONS)}")
-    parser.add_argument("--threads", type=threads, default=None, help="of both sides, e.g. 1,2 (default: every core)")
+    parser.add_argument(
+        "--threads", type=threads, default=None, help="of both sides, e.g. 1,2 (default: every core; --quick: 1)"
+    )
     parser.add_argument("--rounds", type=positive, default=None, help="pairs (default: 3 to 15, as each section needs)")
     parser.add_argument("--nets", default="mlp,conv,resnet", help="of step and sample (default: all)")
     parser.add_argument("--quick", action="store_true", help="does everything work? the figures mean nothing")
@@ -114,7 +116,7 @@ def measure(section: str, said: argparse.Namespace, before: Machine) -> tuple[Ma
     ask = Ask(said.threads, said.rounds, said.quick, said.minutes, said.ours, said.images, said.gb, said.nets)
     began = time.perf_counter()
     tables = machine(before) if section == "machine" else SECTIONS[section](ask)
-    after = before if section == "machine" else look()
+    after = before if section == "machine" or said.quick else look()
     typed = command(section, said)
     under = caption(typed, PROTOCOL[section], before, after)
     print(f"\n== {section} ({time.perf_counter() - began:.0f} s) ==\n")
@@ -134,7 +136,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"{THEIRS[0]} is not there: run `bash bench/setup_peer.sh` first", file=sys.stderr)
         return 2
     here = look(first=True)
-    said.threads = said.threads or [here.cores]
+    said.threads = said.threads or [1 if said.quick else here.cores]
     broken: list[str] = []
     for section in said.sections:
         here, failed = measure(section, said, here)

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -58,6 +58,7 @@ class Worker:
         self.ready = self._answer()
         if self.ready.get("threads") != threads:
             self.kill()
+            self.release()
             raise Broken(f"{self.name} runs with {self.ready.get('threads')} threads, not {threads}")
 
     def _answer(self) -> dict[str, Any]:
@@ -70,7 +71,9 @@ class Worker:
             timer.cancel()
         if not line:
             self.process.kill()
-            raise Broken(f"{self.name} ended with {self.process.wait()}: {_tail(self.log)}")
+            why = f"{self.name} ended with {self.process.wait()}: {_tail(self.log)}"
+            self.release()
+            raise Broken(why)
         said: dict[str, Any] = json.loads(line)
         if "error" in said:
             raise Broken(f"{self.name}: {said['error']}")
@@ -79,11 +82,9 @@ class Worker:
     def ask(self, do: str, **words: Any) -> dict[str, Any]:
         """One request, one answer."""
         assert self.process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):  # the answer, or the lack of one, says why
             self.process.stdin.write(json.dumps({"do": do, **words}) + "\n")
             self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # the answer, or the lack of one, says why
         return self._answer()
 
     def took(self, do: str, **words: Any) -> Took:
@@ -103,6 +104,13 @@ class Worker:
         if code:
             raise Broken(f"{self.name} ended with {code}: {_tail(self.log)}")
 
+    def release(self) -> None:
+        """Pipes and log."""
+        for end in (self.process.stdin, self.process.stdout, self.log):
+            with suppress(OSError):  # what it was never told is of no use now
+                if end is not None:
+                    end.close()
+
     def kill(self) -> int:
         """End it, whatever it does."""
         self.process.kill()
@@ -119,6 +127,7 @@ def worker(command: Sequence[str], threads: int) -> Iterator[Worker]:
     finally:
         if it.process.poll() is None:
             it.kill()
+        it.release()
 
 
 def process(

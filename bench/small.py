@@ -43,7 +43,7 @@ def startup(ask: Ask) -> list[Table]:
         for command, _ in programs.values():
             process(command)  # warms the file cache
         turns = {name: lambda c=command: process(c)[0] for name, (command, _) in programs.items()}
-        taken = rounds(turns, ask.times(10, 3))
+        taken = rounds(turns, *ask.times(10, 3))
     except Broken as error:
         ask.broken.append(f"startup: {error}")
         return [table]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,9 @@ from sides import OURS, THEIRS, Broken, Worker, last_json, process, worker
 from tally import Took, median, paired, parity, rounds
 
 __all__ = ["Ask", "sample", "step", "whole"]
+
+
+BUDGET, WHOLE_BUDGET = 30.0, 120.0  # seconds for the pairs of one row
 
 
 @dataclass
@@ -30,9 +35,11 @@ class Ask:
     records: list[dict[str, Any]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
 
-    def times(self, usual: int, quick: int = 2) -> int:
-        """How many rounds."""
-        return self.rounds or (quick if self.quick else usual)
+    def times(self, usual: int, quick: int = 2, seconds: float = BUDGET) -> tuple[int, float]:
+        """How many rounds, and after how many seconds fewer will do; those that were asked for are all done."""
+        if self.rounds:
+            return self.rounds, math.inf
+        return (quick, math.inf) if self.quick else (usual, seconds)
 
 
 @dataclass(frozen=True)
@@ -121,14 +128,19 @@ def step_row(case: Case, threads: int, ask: Ask) -> Sequence[str]:
             raise Broken(f"losses differ by {apart:.2g}, more than {case.tolerance:g}: not the same work")
         with worker(case.ours(), threads) as ours:
             same_size(theirs, ours)
-            for side in (theirs, ours):
-                side.ask("run", steps=case.warm)
+            ours.ask("run", steps=case.warm)
+            steps = a_second_of(theirs.took("run", steps=case.warm), case.units)
             turns = {
-                "theirs": lambda: theirs.took("run", steps=case.units),
-                "ours": lambda: ours.took("run", steps=case.units),
+                "theirs": lambda: theirs.took("run", steps=steps),
+                "ours": lambda: ours.took("run", steps=steps),
             }
-            taken = rounds(turns, ask.times(case.rounds))
+            taken = rounds(turns, *ask.times(case.rounds))
     return step_said(case, threads, taken, apart, ask)
+
+
+def a_second_of(took: Took, most: int) -> int:
+    """Steps that theirs takes in about a second."""
+    return max(1, min(most, round(took.units / took.wall)))
 
 
 def losses_apart(case: Case, theirs: Worker, threads: int) -> float:
@@ -158,7 +170,7 @@ def step_said(case: Case, threads: int, taken: dict[str, list[Took]], apart: flo
     )  # fmt: skip
     return (
         case.name, str(threads), f"{theirs:.2f}", f"{ours:.2f}", str(wall), f"{cpu.median:.2f}x",
-        f"{wall.pairs} x {case.units}", f"{apart:.1e}", goal(case.goal),
+        f"{wall.pairs} x {taken['ours'][0].units}", f"{apart:.1e}", goal(case.goal),
     )  # fmt: skip
 
 
@@ -183,7 +195,7 @@ def sample_row(case: Case, threads: int, ask: Ask) -> Sequence[str]:
             "theirs": lambda: theirs.took("sample", count=case.units),
             "ours": lambda: ours.took("sample", count=case.units),
         }
-        taken = rounds(turns, ask.times(case.rounds))
+        taken = rounds(turns, *ask.times(case.rounds))
     wall, cpu = (paired(*([getattr(t, what) for t in taken[who]] for who in turns)) for what in ("wall", "cpu"))
     speeds = [1 / median(taken[who], "wall") for who in turns]
     ask.records.append(
@@ -230,7 +242,8 @@ def whole_rows(table: Table, threads: int, ask: Ask) -> None:
     precisions = ("bfloat16",) if ask.quick else ("float32", "bfloat16")
     ours = {p: [*OURS, "whole", "--model", "mlp", "--precision", p] for p in precisions}
     commands = {"theirs": [*THEIRS, "whole", "--model", "mlp"], **ours}
-    taken = rounds({n: lambda n=n, c=c: one(n, c) for n, c in commands.items()}, ask.times(3, 1))  # type: ignore[misc]
+    turns = {name: partial(one, name, command) for name, command in commands.items()}
+    taken = rounds(turns, *ask.times(5, 1, WHOLE_BUDGET), least=2)
     for precision in precisions:
         table.rows.append(whole_said(precision, threads, taken, said, ask))
 

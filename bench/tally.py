@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -58,10 +59,15 @@ def median(taken: Sequence[Took], what: Literal["wall", "cpu", "peak"]) -> float
     return statistics.median(values.get(what) or [t.peak for t in taken])
 
 
-def rounds(who: Mapping[str, Callable[[], Took]], count: int) -> dict[str, list[Took]]:
-    """Everybody in turn, A B A B, `count` times."""
+def rounds(
+    who: Mapping[str, Callable[[], Took]], count: int, seconds: float = math.inf, least: int = 3
+) -> dict[str, list[Took]]:
+    """Everybody in turn, A B A B, `count` times; fewer on a busy machine: `least`, and no more after `seconds`."""
     taken: dict[str, list[Took]] = {name: [] for name in who}
-    for _ in range(count):
+    began = time.monotonic()
+    for done in range(count):
+        if done >= least and time.monotonic() - began > seconds:
+            break
         for name, measure in who.items():
             taken[name].append(measure())
     return taken

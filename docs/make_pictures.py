@@ -32,7 +32,7 @@ RUNS = {
     "runs/guide-mnist": "mnist mnist train.minutes=10",
     "runs/guide-plane": "classic-bounded-bernoulli mnist",
     "runs/guide-plane-normal": "classic-bounded-normal mnist",
-    "runs/guide-conditional": "conditional-vae mnist train.minutes=5",
+    "runs/guide-conditional": "conditional-vae mnist train.minutes=2",
     "runs/guide-cifar10": "cifar10 cifar10 train.minutes=20",
 }
 

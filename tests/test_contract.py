@@ -592,7 +592,8 @@ def test_the_check_of_turns_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     model, batch = Tug(), Batch(torch.ones(4, 2))
     check_turns(model, batch)
     assert {p: sorted(m) for p, m in teams(model).items()} == {
-        "left": ["left.bias", "left.weight"], "right": ["right.bias", "right.weight"],
+        "left": ["left.bias", "left.weight"],
+        "right": ["right.bias", "right.weight"],
     }
     both = slopes(model, batch, 0, everybody=True)
     assert both["right.weight"] is not None, "the left player's loss would move the right one, if it were let"

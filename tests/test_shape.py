@@ -167,8 +167,17 @@ def test_opening_a_file_runs_no_code(name: str) -> None:
 
 
 def test_the_check_of_code_can_fail(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    lines = ["import pickle", "torch.load(f)", "eval(x)", "from importlib import import_module", "np.load(f)",
-             "importlib.import_module(n)", "np.load(f, allow_pickle=True)", "from torch import load", "model.eval()"]
+    lines = [
+        "import pickle",
+        "torch.load(f)",
+        "eval(x)",
+        "from importlib import import_module",
+        "np.load(f)",
+        "importlib.import_module(n)",
+        "np.load(f, allow_pickle=True)",
+        "from torch import load",
+        "model.eval()",
+    ]
     bad = tmp_path / "bad.py"
     bad.write_text("\n".join(lines))
     monkeypatch.setitem(FILES, "bad.py", bad)

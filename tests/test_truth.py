@@ -400,7 +400,10 @@ def _logistics(levels: int, depth: int, mixture: int, *, batch: int = 3, seed: i
         _draws(batch, mixture, 1, 2, seed=seed),
         0.6 * _draws(*size, seed=seed + 1),
         0.5 * _draws(*size, seed=seed + 2) - 1,
-        torch.tanh(_draws(batch, mixture, links, 1, 2, seed=seed + 3)), levels, (depth, 1, 2), 2,
+        torch.tanh(_draws(batch, mixture, links, 1, 2, seed=seed + 3)),
+        levels,
+        (depth, 1, 2),
+        2,
     )
 
 
@@ -536,6 +539,7 @@ def test_a_mixture_draws_what_it_says() -> None:
     assert drawn.shape == (n, 2)
     weight, mean, scale = p.log_weight.exp(), p.parts.mean, p.parts.log_scale.exp()
     for i in range(2):
+
         def cdf(x: np.ndarray, i: int = i) -> np.ndarray:
             each = scipy.stats.norm(mean[:, i].numpy(), scale[:, i].numpy()).cdf(x[:, None])
             return (each * weight.numpy()).sum(1)
@@ -731,12 +735,21 @@ def test_shifts_and_scales_do_what_they_must() -> None:
     assert torch.allclose(shifted, Categorical(logits, 1, None).log_prob(symbols), rtol=0, atol=1e-10)
 
 
-SPACES: dict[str, Space] = {"vector": Vector(3), "image": Image(2, 2, 2, levels=5), "coins": Image(2, 3, levels=2),
-                            "tokens": Tokens(3, 4), "sound": Sound(4, 2)}
+SPACES: dict[str, Space] = {
+    "vector": Vector(3),
+    "image": Image(2, 2, 2, levels=5),
+    "coins": Image(2, 3, levels=2),
+    "tokens": Tokens(3, 4),
+    "sound": Sound(4, 2),
+}
 REAL = ("laplace", "normal", "normal-bounded", "normal-fixed", "normal-shared")
 PAIRS = [
-    *((family, "vector") for family in REAL), ("normal", "sound"), ("bernoulli", "coins"), ("categorical", "image"),
-    ("categorical", "tokens"), ("logistics", "image"),
+    *((family, "vector") for family in REAL),
+    ("normal", "sound"),
+    ("bernoulli", "coins"),
+    ("categorical", "image"),
+    ("categorical", "tokens"),
+    ("logistics", "image"),
 ]
 
 
@@ -760,6 +773,7 @@ def test_gradients_of_kl_and_of_draws() -> None:
     numbers = [t.requires_grad_() for t in numbers]
     assert torch.autograd.gradcheck(lambda m, s, n, t: Normal(m, s, 1).kl_each(Normal(n, t, 1)), numbers)
     for make in (Normal, Laplace):
+
         def draw(m: Tensor, s: Tensor, make: type[Distribution] = make) -> Tensor:
             with noise.source(Noise(0)):  # the same noise each time: the draw is a smooth function of its parameters
                 return make(m, s, 1).sample((4,))

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from morphogen.core.space import Image, Space, Vector
 from morphogen.errors import UserError
+from morphogen.nets.kernels import Conv
 
 __all__ = [
     "Activation",
@@ -62,9 +63,9 @@ def linear(inp: int, out: int, gain: float = math.sqrt(2)) -> nn.Linear:
     return layer
 
 
-def conv(inp: int, out: int, kernel: int = 3, stride: int = 1, gain: float = math.sqrt(2)) -> nn.Conv2d:
+def conv(inp: int, out: int, kernel: int = 3, stride: int = 1, gain: float = math.sqrt(2)) -> Conv:
     """A convolution that keeps the scale, padded so that `stride` alone decides the size: ceil(size / stride)."""
-    layer = nn.Conv2d(inp, out, kernel, stride, padding=kernel // 2)
+    layer = Conv(inp, out, kernel, stride, padding=kernel // 2)
     _initialise(layer, gain)
     return layer
 
