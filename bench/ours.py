@@ -15,7 +15,6 @@ import argparse  # noqa: E402
 import json  # noqa: E402
 import resource  # noqa: E402
 import shutil  # noqa: E402
-import statistics  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
@@ -64,9 +63,9 @@ class Worker:
     """The training loop of a run, step by step."""
 
     def __init__(self, ask: argparse.Namespace) -> None:
-        import peer_nets  # noqa: F401  (registers the nets)
         import torch
 
+        import peer_nets  # noqa: F401  (registers the nets)
         from morphogen.ranks import Ranks
         from morphogen.session import start
         from morphogen.train import Training
@@ -96,9 +95,9 @@ class Worker:
     def parity(self, file: str) -> dict[str, Any]:
         """The losses of the steps in `file`, from its weights, on its rows, with its noise."""
         import numpy as np
-        import peer_nets
         import torch
 
+        import peer_nets
         from morphogen.core.batch import Batch
 
         kept = np.load(file)
@@ -175,7 +174,8 @@ def whole(ask: argparse.Namespace) -> None:
     mark("sample")
     again = run.reconstruct("mnist", n=10_000)
     mark("reconstruct")
-    assert len(pictures) == ask.count and len(again) == 20_000
+    assert len(pictures) == ask.count
+    assert len(again) == 20_000
     say(
         seconds=time.perf_counter() - STARTED,
         phases=phases,

@@ -13,7 +13,7 @@ from probe import Machine
 __all__ = ["Table", "caption", "put"]
 
 CONTENDED = (
-    "**CONTENDED: others used the processor while this was measured.** Both of a pair suffer alike, so that ratios are "
+    "**CONTENDED: this machine did not count as at rest** ({}). Both of a pair suffer alike, so that ratios are "
     "indicative; milliseconds are not to be quoted"
 )
 QUIET = "The machine was at rest"
@@ -49,11 +49,13 @@ class Table:
 
 def caption(command: str, protocol: str, before: Machine, after: Machine) -> str:
     """Under what circumstances the figures were taken."""
-    verdict = QUIET if before.quiet and after.quiet else CONTENDED
+    doubts = [f"{when}, {why}" for when, look in (("before", before), ("after", after)) for why in look.doubts]
+    verdict = CONTENDED.format("; ".join(doubts)) if doubts else QUIET
     said = (
         f"`{command}`, {before.when}. {protocol} {before.cpu}, {before.cores} cores; torch {before.torch}. "
-        f"Others running: {before.load:.1f} before, {after.load:.1f} after. Products of 1024 x 1024 in GFLOP/s before: "
-        f"{before.speeds()}; after: {after.speeds()}. {verdict}."
+        f"Others running: {before.load:.1f} before, {after.load:.1f} after; one thread had {before.share:.0%} and "
+        f"{after.share:.0%} of a core. Products of 1024 x 1024 in GFLOP/s before: {before.speeds()}; after: "
+        f"{after.speeds()}. {verdict}."
     )
     return textwrap.fill(said, 118, break_long_words=False, break_on_hyphens=False)
 

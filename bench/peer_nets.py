@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -65,7 +66,7 @@ def resnet(inp: Space, out: Space, given: Vector | None = None, /) -> nn.Module:
 def conv(inp: Space, out: Space, given: Vector | None = None, /) -> nn.Module:
     """Four strided convolutions with batch norm, 128 to 1,024 channels; a mirror of three."""
     widths = (1, 128, 256, 512, 1024)
-    down = nn.Sequential(*(_stage(Conv(a, b, 4, 2, 1), b) for a, b in zip(widths, widths[1:], strict=False)))
+    down = nn.Sequential(*(_stage(Conv(a, b, 4, 2, 1), b) for a, b in pairwise(widths)))
     up = nn.Sequential(
         _stage(Deconv(1024, 512, 3, 2, 1), 512), _stage(Deconv(512, 256, 3, 2, 1, 1), 256), Deconv(256, 1, 3, 2, 1, 1)
     )
@@ -105,7 +106,7 @@ def given_noise(eps: Tensor) -> Iterator[None]:
 
 
 def load(model: nn.Module, kept: Mapping[str, Any], name: str) -> None:
-    """pythae's weights into our model: the two heads of its encoder become one, halves of a log-variance a log-scale."""
+    """pythae's weights into our model: the two heads of its encoder become one, a log-variance a log-scale."""
     theirs = {k: torch.from_numpy(kept[k]) for k in kept if k not in ("rows", "noise", "loss")}
     heads = {
         part: torch.cat([theirs.pop(f"encoder.embedding.{part}"), 0.5 * theirs.pop(f"encoder.log_var.{part}")])

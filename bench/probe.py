@@ -19,7 +19,7 @@ __all__ = ["Machine", "look"]
 
 SIDE, TIMES = 1024, 15
 KINDS = {"MKL float32": "highest", "oneDNN float32": "medium", "bfloat16": "medium"}
-RATIO, LOAD = 1.8, 1.5  # at rest: oneDNN beats MKL by so much (on AMD), and fewer than so many others are running
+SHARE, LOAD = 0.9, 1.5  # at rest: a thread of ours has so much of its core, and fewer than so many others are running
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Machine:
 
     cpu: str
     cores: int
-    amd: bool
     torch: str
     gflops: dict[str, float]
+    share: float  # of the time that products on one thread took, they had the processor: 1 where nobody disturbs
     load: float  # others that were running while we rested
     minute: float  # the system's own average of the last minute, which counts what we did as well
     when: str
@@ -41,9 +41,15 @@ class Machine:
         return self.gflops["oneDNN float32"] / self.gflops["MKL float32"]
 
     @property
+    def doubts(self) -> list[str]:
+        """Why the machine does not count as at rest."""
+        said = [f"{self.load:.1f} others were running"] if self.load >= LOAD else []
+        return said + ([f"a thread of ours had {self.share:.2f} of a core"] if self.share < SHARE else [])
+
+    @property
     def quiet(self) -> bool:
-        """Whether nobody disturbs: by the load and, on AMD, by a ratio that a busy machine does not reach."""
-        return self.load < LOAD and (self.ratio >= RATIO or not self.amd)
+        """Whether nobody disturbs, by the load and by how much of a core we get."""
+        return not self.doubts
 
     def speeds(self) -> str:
         """The products, in words."""
@@ -51,7 +57,7 @@ class Machine:
 
     def facts(self) -> dict[str, Any]:
         """As a plain dictionary."""
-        return asdict(self) | {"quiet": self.quiet}
+        return asdict(self) | {"ratio": self.ratio, "quiet": self.quiet}
 
 
 def look(first: bool = False) -> Machine:
@@ -59,23 +65,24 @@ def look(first: bool = False) -> Machine:
     load, minute = running(), os.getloadavg()[0]
     done = subprocess.run([sys.executable, __file__], check=True, capture_output=True, text=True)
     found = json.loads(done.stdout)
-    name, amd = processor()
+    name = processor()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     when = f"{datetime.datetime.now():%Y-%m-%d %H:%M}"
     load = max(load, minute) if first else load
-    return Machine(name, cores, amd, found["torch"], found["gflops"], round(load, 2), round(minute, 2), when)
+    speeds, share = found["gflops"], found["share"]
+    return Machine(name, cores, found["torch"], speeds, share, round(load, 2), round(minute, 2), when)
 
 
-def processor() -> tuple[str, bool]:
-    """The model of the processor, and whether AMD made it."""
+def processor() -> str:
+    """The model of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return "unknown processor", False
+        return "unknown processor"
     said = {k.strip(): v.strip() for k, _, v in (line.partition(":") for line in reversed(lines))}
     name = said.get("model name", "unknown processor")
     family = f" (family {said['cpu family']}, model {said['model']})" if {"cpu family", "model"} <= said.keys() else ""
-    return name + family, said.get("vendor_id") == "AuthenticAMD"
+    return name + family
 
 
 def running(seconds: float = 1.5) -> float:
@@ -110,7 +117,19 @@ def products() -> dict[str, float]:
     return {kind: round(2e-9 * SIDE**3 / statistics.median(times[2:]), 1) for kind, times in taken.items()}
 
 
+def share() -> float:
+    """Processor time over wall time of products on one thread: what others left us."""
+    import torch
+
+    torch.set_num_threads(1)
+    a, b = torch.randn(SIDE, SIDE), torch.randn(SIDE, SIDE)
+    wall, cpu = time.perf_counter(), time.thread_time()
+    for _ in range(TIMES):
+        a @ b
+    return round((time.thread_time() - cpu) / (time.perf_counter() - wall), 2)
+
+
 if __name__ == "__main__":
     import torch
 
-    print(json.dumps({"torch": torch.__version__, "gflops": products()}))
+    print(json.dumps({"torch": torch.__version__, "gflops": products(), "share": share()}))

@@ -67,7 +67,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of: machine, {', '.join(SECTIONS)}")
     parser.add_argument(
-        "--threads", type=threads, default=None, help="of both sides, e.g. 1,2 (default: every core; --quick: 1)"
+        "--threads", type=threads, default=None, help="e.g. 1,2, of both sides (default: all cores; --quick: 1)"
     )
     parser.add_argument("--rounds", type=positive, default=None, help="pairs (default: 3 to 15, as each section needs)")
     parser.add_argument("--nets", default="mlp,conv,resnet", help="of step and sample (default: all)")

@@ -25,6 +25,7 @@ def machine(before: Machine) -> list[Table]:
         *((f"{kind}, 1024 x 1024 product", f"{speed:.0f} GFLOP/s") for kind, speed in before.gflops.items()),
         ("oneDNN over MKL, float32", f"{before.ratio:.2f}x"),
         ("others running; the last minute", f"{before.load:.1f}; {before.minute:.1f}"),
+        ("of a core, one thread had", f"{before.share:.0%}"),
         ("at rest", "yes" if before.quiet else "no: CONTENDED"),
     ]  # fmt: skip
     return [Table("machine", ("what", "found"), rows, words=2)]

@@ -130,6 +130,19 @@ def test_weights_for_use_are_the_average(tmp_path: Path) -> None:
     assert any(not torch.equal(used[k], v) for k, v in t.model.state_dict().items())
 
 
+def test_the_average_follows_the_weights_of_every_step(tmp_path: Path) -> None:
+    run, data = make(tmp_path / "a", spec(ema=0.8))
+    t = training(run, data)
+    name, p = next(iter(t.model.named_parameters()))
+    wanted = p.detach().double()
+    for step, _ in zip(range(8), train(t), strict=False):
+        keep = min(0.8, (1 + step) / (10 + step))
+        wanted = keep * wanted + (1 - keep) * p.detach().double()
+    mine = dict(t.average.average.named_parameters())[name]
+    assert close(mine, wanted)
+    assert not close(mine, p.detach())
+
+
 def test_no_average_means_the_model_itself(tmp_path: Path) -> None:
     run, data = make(tmp_path / "a", spec(ema=0.0))
     t = training(run, data)
@@ -137,6 +150,20 @@ def test_no_average_means_the_model_itself(tmp_path: Path) -> None:
     t.save()
     assert not [k for k in t.tensors() if k.startswith("average")]
     assert all(torch.equal(run.model().state_dict()[k], v) for k, v in t.model.state_dict().items())
+
+
+def test_noise_depends_on_all_that_it_is_counted_by() -> None:
+    like = torch.zeros(1)
+
+    def drawn(**more: Any) -> Tensor:
+        with noise.source(noise.Noise(**{"seed": 1, "stream": "train", "step": 5} | more)):
+            noise.normal((4,), event=0, like=like) if more.get("draws") == 0 else None
+            return noise.normal((4,), event=0, like=like)
+
+    same_again, others = drawn(), [{"seed": 2}, {"stream": "view"}, {"step": 6}, {"draws": 1}, {"draws": 0}]
+    assert torch.equal(same_again, drawn())
+    assert not any(torch.equal(same_again, drawn(**other)) for other in others)
+    assert torch.equal(drawn(draws=0), drawn(draws=1))
 
 
 def test_batches_and_noise_of_a_step_do_not_depend_on_what_was_asked_before() -> None:

@@ -243,6 +243,19 @@ def test_kill_at_every_point_of_every_save(parent: Parent, tmp_path: Path) -> No
     assert equal == tried > 60
 
 
+@pytest.mark.nightly
+def test_kill_a_compiled_run(parent: Parent, tmp_path: Path) -> None:
+    """The whole step as one program: killed before, between and after states, it ends the same."""
+    plan = {"steps": 9, "batch": 8, "save_every": 3, "validate_every": 99, "log_every": 2, "compile": True}
+    wanted, _ = reference(parent, tmp_path / "whole", **plan)
+    assert not any("not compiled" in r.get("event", "") for r in Run.open(tmp_path / "whole").log())
+    for at in (30, 45, 70):
+        make(tmp_path / f"{at}", spec(**plan))
+        assert parent.fit(tmp_path / f"{at}", die_at=at)["code"] == KILLED
+        assert parent.fit(tmp_path / f"{at}")["code"] == 0
+        assert same(final(tmp_path / f"{at}"), wanted)
+
+
 def random_kills(parent: Parent, path: Path, count: int, seed: int) -> int:
     """Runs that ended bit-identical of `count`, each killed at a random moment (some once more after they resumed)."""
     wanted, _ = reference(parent, path / "warm", **PLAN)

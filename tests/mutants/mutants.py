@@ -69,14 +69,14 @@ MUTANTS = [
     Mutant("logistics: link of another colour", LOGISTICS, "self.link.select(axis, row) * x.select(axis, i)", "self.link.select(axis, row) * x.select(axis, j)", at(TRUTH, "logistics")),
     Mutant("logistics: mixture weights not normalised", LOGISTICS, "torch.log_softmax(self.logits, depth_axis)", "self.logits", at(TRUTH, "logistics")),
     # Terms and schedules
-    Mutant("free bits: the maximum before the mean", "terms/rate.py", ".mean(0).clamp_min(self.floor).sum()", ".clamp_min(self.floor).mean(0).sum()", at(TRUTH, "terms")),
+    Mutant("free bits: the maximum before the mean", "terms/rate.py", ".mean(0).clamp_min(self.floor).sum()", ".clamp_min(self.floor).mean(0).sum()", at(GOLDEN, "free")),
     Mutant("capacity: sign", "terms/rate.py", "(inference.rate.mean() - self.target(step)).abs()", "inference.rate.mean() - self.target(step)", at(TRUTH, "terms")),
     Mutant("penalty: L2 without the half", "terms/penalty.py", "0.5 * x * x", "x * x", at(TRUTH, "terms or penalty")),
     Mutant("ramp: never arrives", "core/schedule.py", "_between((step - wait) / max(steps, 1)", "_between((step - wait) / max(2 * steps, 1)", at(TRUTH, "schedules")),
     Mutant("model: the weight of a term left out", "models/vae.py", "term.weight(step) * term(inference, step).mean()", "term(inference, step).mean()", at(CONTRACT, "weights_of_terms")),
     Mutant("model: sum over the batch", "models/vae.py", "term.weight(step) * term(inference, step).mean()", "term.weight(step) * term(inference, step).sum()", at(TRAIN, "micro_batches_give")),
     # Data
-    Mutant("pixels: 256 for 255", "core/space.py", ".to(torch.float32).mul_(1.0 / top)", ".to(torch.float32).mul_(1.0 / (top + 1))", at(DATA, "pictures or pixels")),
+    Mutant("pixels: 256 for 255", "core/space.py", ".to(torch.float32).mul_(1.0 / top)", ".to(torch.float32).mul_(1.0 / (top + 1))", at(GOLDEN, "classic and normal")),
     Mutant("labels of the next row", "data/batches.py", "self._y.index_select(0, rows.to", "self._y.roll(1).index_select(0, rows.to", at(GOLDEN, "conditional")),
     Mutant("binarisation with the wrong chance", "data/binary.py", "x * (1.0 / self.top)", "x * (1.0 / (2 * self.top))", at(DATA, "binarisation")),
     Mutant("binarisation: the same coins at every step", "data/batches.py", '"view", step, self.start', '"view", 0, self.start', at(DATA, "binarisation")),
@@ -85,8 +85,8 @@ MUTANTS = [
     Mutant("order: one epoch for ever", "data/batches.py", 'Noise(self.seed, "order", number)', 'Noise(self.seed, "order", 0)', at(DATA, "epoch")),
     Mutant("order: not by seed", "data/batches.py", 'Noise(self.seed, "order", number)', 'Noise(0, "order", number)', at(DATA, "batch or epoch")),
     # Noise
-    Mutant("noise not counted by step", "core/noise.py", "{self.seed}/{self.stream}/{self.step}/{self.draws}", "{self.seed}/{self.stream}/{self.draws}", at(TRAIN, "batches_and_noise or micro") ),
-    Mutant("noise not counted by draw", "core/noise.py", "        self.draws += 1\n", "", at(TRUTH, "importance or draw")),
+    Mutant("noise not counted by step", "core/noise.py", "{self.seed}/{self.stream}/{self.step}/{self.draws}", "{self.seed}/{self.stream}/{self.draws}", at(TRAIN, "noise_depends")),
+    Mutant("noise not counted by draw", "core/noise.py", "        self.draws += 1\n", "", at(TRAIN, "noise_depends")),
     Mutant("noise not by place in the batch", "core/noise.py", ".narrow(axis, self.start, rows)", ".narrow(axis, 0, rows)", at(TRAIN, "micro_batches_give")),
     Mutant("noise from the global generator", "core/noise.py", "    if _current is None:\n", "    if True:\n", RESUMING),
     # Training
