@@ -30,10 +30,12 @@ def say(**facts: Any) -> None:
 
 def recipe(ask: argparse.Namespace) -> dict[str, Any]:
     """The recipe of pythae's model: its nets, a Bernoulli likelihood on grey pixels, Adam at a constant rate."""
-    net = {"use": "mlp", "widths": [512]} if ask.model == "mlp" else {"use": f"pythae-{ask.model}"}
     return {
         "data": {"use": "mnist", "valid": 0},
-        "model": {"use": "vae", "latent": ask.latent, "net": net, "likelihood": "bernoulli"},
+        "model": {
+            "use": "vae", "latent": ask.latent, "net": f"pythae-{ask.model}", "posterior": "pythae-normal",
+            "likelihood": "bernoulli",
+        },
         "train": {
             "epochs": ask.epochs, "batch": ask.batch, "lr": ask.rate, "warmup": 0, "floor": 1.0, "ema": 0.0,
             "compile": ask.compile, "log_every": 1000, "validate_every": 10**9,
@@ -163,6 +165,7 @@ def whole(ask: argparse.Namespace) -> None:
         phases[name], last = now - last, now
 
     import morphogen as mg
+    import peer_nets  # noqa: F401  (registers the nets)
 
     folder = Path(ask.out or tempfile.mkdtemp())
     shutil.rmtree(folder / "run", ignore_errors=True)

@@ -13,10 +13,25 @@ from torch import Tensor, nn
 from morphogen.core import noise
 from morphogen.core.batch import Batch
 from morphogen.core.build import register
+from morphogen.core.conditional import Family
+from morphogen.core.distribution import Normal
 from morphogen.core.space import Space, Vector
-from morphogen.nets.blocks import Conv, Deconv, channels_last
+from morphogen.nets.blocks import channels_last
+from morphogen.nets.kernels import Conv, Deconv
 
 __all__ = ["Given", "given_noise", "load"]
+
+
+@register("families", "pythae-normal")
+class LogVariance(Family):
+    """A mean and the logarithm of a variance: our own normal speaks of scales, whose steps of Adam are others."""
+
+    def __init__(self, space: Space, /) -> None:
+        super().__init__(space, numbers=2)
+
+    def forward(self, said: Tensor) -> Normal:
+        mean, log_variance = self.split(said)
+        return Normal(mean, 0.5 * log_variance, self.event)
 
 
 class Block(nn.Module):
@@ -30,58 +45,68 @@ class Block(nn.Module):
         return h + self.body(h)
 
 
-class _Net(nn.Module):
-    def __init__(self, inp: Space, out: Space, down: nn.Module, up: nn.Module, width: int) -> None:
+class Down(nn.Module):
+    """From a picture: a body, then a dense layer over its features, channel by channel as pythae lays them out."""
+
+    def __init__(self, body: nn.Module, features: int, out: int) -> None:
         super().__init__()
-        self.up = isinstance(inp, Vector)
-        self.first = nn.Linear(inp.size, width * 16) if self.up else nn.Identity()
-        self.body = up if self.up else down
-        self.last = nn.Identity() if self.up else nn.LazyLinear(out.size)
-        self.width = width
+        self.body, self.last = body, nn.Linear(features, out)
         channels_last(self)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        if self.up:
-            h = self.first(x).reshape(len(x), self.width, 4, 4).contiguous(memory_format=torch.channels_last)
-            said: Tensor = self.body(h)
-            return said
-        said = self.last(self.body(x.contiguous(memory_format=torch.channels_last)).flatten(1))
+        return self.last(self.body(x.contiguous(memory_format=torch.channels_last)).flatten(1))
+
+
+class Up(nn.Module):
+    """To a picture: a dense layer that says `width` channels of 4x4 pixels, then a body."""
+
+    def __init__(self, inp: int, width: int, body: nn.Module) -> None:
+        super().__init__()
+        self.width, self.first, self.body = width, nn.Linear(inp, width * 16), body
+        channels_last(self)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        h = self.first(x).reshape(len(x), self.width, 4, 4)
+        return self.body(h.contiguous(memory_format=torch.channels_last))
+
+
+@register("nets", "pythae-mlp")
+class mlp(nn.Module):
+    """One dense layer of 512, pixels as they are."""
+
+    def __init__(self, inp: Space, out: Space, given: Vector | None = None, /) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(inp.size, 512), nn.ReLU(), nn.Linear(512, out.size))
+        self.shape = out.shape
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        said: Tensor = self.body(x).reshape(len(x), *self.shape)
         return said
 
 
 @register("nets", "pythae-resnet")
 def resnet(inp: Space, out: Space, given: Vector | None = None, /) -> nn.Module:
     """Three strided convolutions and two residual blocks; its mirror."""
-    down = nn.Sequential(
-        Conv(1, 64, 4, 2, 1), Conv(64, 128, 4, 2, 1), Conv(128, 128, 3, 2, 1), Block(128, 32), Block(128, 32)
-    )
-    up = nn.Sequential(
-        Deconv(128, 128, 3, 2, 1), Block(128, 32), Block(128, 32), nn.ReLU(),
-        Deconv(128, 64, 3, 2, 1, 1), nn.ReLU(), Deconv(64, 1, 3, 2, 1, 1),
-    )  # fmt: skip
-    return _ready(_Net(inp, out, down, up, 128), inp)
+    if isinstance(inp, Vector):
+        layers = [Deconv(128, 128, 3, 2, 1), Block(128, 32), Block(128, 32), nn.ReLU()]
+        layers += [Deconv(128, 64, 3, 2, 1, 1), nn.ReLU(), Deconv(64, 1, 3, 2, 1, 1)]
+        return Up(inp.size, 128, nn.Sequential(*layers))
+    strided = [Conv(1, 64, 4, 2, 1), Conv(64, 128, 4, 2, 1), Conv(128, 128, 3, 2, 1)]
+    return Down(nn.Sequential(*strided, Block(128, 32), Block(128, 32)), 128 * 16, out.size)
 
 
 @register("nets", "pythae-conv")
 def conv(inp: Space, out: Space, given: Vector | None = None, /) -> nn.Module:
     """Four strided convolutions with batch norm, 128 to 1,024 channels; a mirror of three."""
-    widths = (1, 128, 256, 512, 1024)
-    down = nn.Sequential(*(_stage(Conv(a, b, 4, 2, 1), b) for a, b in pairwise(widths)))
-    up = nn.Sequential(
-        _stage(Deconv(1024, 512, 3, 2, 1), 512), _stage(Deconv(512, 256, 3, 2, 1, 1), 256), Deconv(256, 1, 3, 2, 1, 1)
-    )
-    return _ready(_Net(inp, out, down, up, 1024), inp)
+    if isinstance(inp, Vector):
+        first, second = _stage(Deconv(1024, 512, 3, 2, 1), 512), _stage(Deconv(512, 256, 3, 2, 1, 1), 256)
+        return Up(inp.size, 1024, nn.Sequential(first, second, Deconv(256, 1, 3, 2, 1, 1)))
+    stages = [_stage(Conv(a, b, 4, 2, 1), b) for a, b in pairwise((1, 128, 256, 512, 1024))]
+    return Down(nn.Sequential(*stages), 1024, out.size)
 
 
 def _stage(layer: nn.Module, width: int) -> nn.Module:
     return nn.Sequential(layer, nn.BatchNorm2d(width), nn.ReLU())
-
-
-def _ready(net: _Net, inp: Space) -> nn.Module:
-    net.train(False)
-    with torch.no_grad():
-        net(torch.zeros(2, *inp.shape))
-    return net.train()
 
 
 class Given:
@@ -89,6 +114,9 @@ class Given:
 
     def __init__(self, batch: Batch, size: int) -> None:
         self.batch, self.size = batch, size
+
+    def __len__(self) -> int:
+        return self.size
 
     def at(self, step: int) -> Batch:
         return self.batch
@@ -105,22 +133,18 @@ def given_noise(eps: Tensor) -> Iterator[None]:
         noise.normal = before  # type: ignore[assignment]
 
 
-def load(model: nn.Module, kept: Mapping[str, Any], name: str) -> None:
-    """pythae's weights into our model: the two heads of its encoder become one, a log-variance a log-scale."""
-    theirs = {k: torch.from_numpy(kept[k]) for k in kept if k not in ("rows", "noise", "loss")}
+def load(model: nn.Module, kept: Mapping[str, Any]) -> None:
+    """pythae's weights into our model, layer by layer in their order; the two heads of its encoder become one."""
+    theirs = {key: torch.from_numpy(kept[key]) for key in kept if key not in ("rows", "noise", "loss")}
     heads = {
-        part: torch.cat([theirs.pop(f"encoder.embedding.{part}"), 0.5 * theirs.pop(f"encoder.log_var.{part}")])
+        part: torch.cat([theirs.pop(f"encoder.embedding.{part}"), theirs.pop(f"encoder.log_var.{part}")])
         for part in ("weight", "bias")
     }
-    side = {"encoder": [], "decoder": []}
-    for key, value in theirs.items():
-        if "num_batches" not in key:
-            side[key.split(".")[0]].append(value)
     own = model.state_dict()
     for part, player in (("encoder", "posterior"), ("decoder", "likelihood")):
-        names = [k for k in own if k.startswith(player) and "num_batches" not in k]
-        values = side[part] + ([heads["weight"], heads["bias"]] if part == "encoder" else [])
-        for key, value in zip(names, values, strict=True):
-            if own[key].shape != value.shape:
-                raise ValueError(f"{key}: {tuple(own[key].shape)} is not their {tuple(value.shape)}")
-            own[key].copy_(value)
+        names = [key for key in own if key.startswith(player) and "num_batches" not in key]
+        values = [value for key, value in theirs.items() if key.startswith(part) and "num_batches" not in key]
+        for name, value in zip(names, values + (list(heads.values()) if part == "encoder" else []), strict=True):
+            if own[name].shape != value.shape:
+                raise ValueError(f"{name}: {tuple(own[name].shape)} is not their {tuple(value.shape)}")
+            own[name].copy_(value)

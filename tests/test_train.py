@@ -681,7 +681,7 @@ def test_steps_epochs_and_minutes_end_a_run(tmp_path: Path, monkeypatch: pytest.
         {"lr": 0.0}, {"lr": -1.0}, {"lr": math.nan}, {"lr": {"model": math.inf}}, {"warmup": -1}, {"clip": 0.0},
         {"micro": 0}, {"save_every": 0}, {"validate_every": 0}, {"patience": 0}, {"ema": 1.0}, {"ema": -0.1},
         {"betas": [0.9, 1.0]}, {"decay": -1.0}, {"overfit": -2},
-        {"sample_every": 0}, {"setps": 3}, {"steps": "many"}, {"track": ["evil"]},
+        {"setps": 3}, {"steps": "many"}, {"track": ["evil"]},
     ],
 )  # fmt: skip
 def test_plans_that_make_no_sense_are_refused(table: dict[str, Any]) -> None:

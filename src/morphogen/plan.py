@@ -35,7 +35,6 @@ class Plan:
         save_every: int | None = None,
         log_every: int = 50,
         validate_every: int | None = None,
-        sample_every: int | None = None,
         patience: int | None = None,
         overfit: int | None = None,
         track: list[Literal["tensorboard", "trackio"]] = [],  # noqa: B006  (never written to)
@@ -44,7 +43,7 @@ class Plan:
             raise UserError("train takes one of steps, epochs and minutes, not several")
         positive: dict[str, float | None] = dict(
             steps=steps, epochs=epochs, minutes=minutes, batch=batch, micro=micro, clip=clip, patience=patience,
-            save_every=save_every, validate_every=validate_every, sample_every=sample_every,
+            save_every=save_every, validate_every=validate_every,
         )  # fmt: skip
         positive |= {f"lr.{k}": v for k, v in lr.items()} if isinstance(lr, dict) else {"lr": lr}
         for name, value in positive.items():
@@ -62,7 +61,7 @@ class Plan:
         self.warmup, self.floor, self.betas, self.decay, self.clip, self.ema = warmup, floor, betas, decay, clip, ema
         self.compile, self.log_every, self.patience, self.overfit = compile, max(log_every, 1), patience, overfit
         self.track = list(track)
-        self.save_every, self.validate_every, self.sample_every = save_every, validate_every, sample_every
+        self.save_every, self.validate_every = save_every, validate_every
 
     @classmethod
     def from_recipe(cls, table: Mapping[str, Any]) -> Plan:

@@ -124,10 +124,7 @@ class _ByPatches(torch.autograd.Function):
             how = (stride, padding, (1, 1), more is not None, more or (0, 0), 1)
             dx = torch.ops.aten.convolution_backward(g, x, weight, None, *how, (True, False, False))[0]
         rowed, patched, kernel = (g, x, weight.shape[2:]) if more is None else (x, g, weight.shape[2:])
-        if patched.shape[1] == 1:
-            flat = (_planes(patched, kernel, stride, padding) @ _rows(rowed)).t()
-        else:
-            flat = _rows(rowed).t() @ _patches(patched, kernel, stride, padding)
+        flat = _rows(rowed).t() @ _patches(patched, kernel, stride, padding)
         dw = flat.reshape(rowed.shape[1], *kernel, patched.shape[1]).permute(0, 3, 1, 2)
         return dx, dw, _bias_gradient(g, ctx.bias), None, None, None
 
