@@ -103,7 +103,7 @@ class Worker:
         from morphogen.core.batch import Batch
 
         kept = np.load(file)
-        peer_nets.load(self.training.model, kept, self.ask.model)
+        peer_nets.load(self.training.model, kept)
         space, store = self.training.data.space, self.training.data.splits["train"].x
         losses = []
         for rows, eps in zip(kept["rows"], kept["noise"], strict=True):
