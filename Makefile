@@ -44,7 +44,7 @@ bench: $(VENV)/.dev  ## measure against the incumbent, interleaved on this machi
 	$(BIN)/python bench/run.py
 
 mutants: $(VENV)/.dev  ## plant bugs one by one, and count how many the tests catch
-	$(BIN)/python tests/mutants/run.py
+	$(BIN)/python tests/mutants/plant.py
 
 docs: $(VENV)/.docs  ## build the guide into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

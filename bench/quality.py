@@ -176,6 +176,8 @@ def check(model: Any, kept: dict[str, Tensor], x: Tensor) -> None:
 
 def score(ask: argparse.Namespace) -> None:
     """The same images, coins and draws for both: all of them are drawn by place."""
+    import torch
+
     import morphogen as mg
     from morphogen import machine
     from morphogen.data.find import open_data
@@ -187,8 +189,11 @@ def score(ask: argparse.Namespace) -> None:
     test = Data(data, "test").limited(ask.images)
     model: Any = peer_model(ask.what, data.space) if ask.kind == "peer" else mg.open(ask.what).model
     began = time.perf_counter()
-    facts = log_likelihood(model.cpu(), test.batches(), ask.samples).facts()
-    print(json.dumps(facts | {"score_s": time.perf_counter() - began, "data": test.facts()}))
+    device = torch.device("cpu")
+    with machine.autocast(device, machine.choose_precision(ask.precision, device)):
+        facts = log_likelihood(model.cpu(), test.batches(), ask.samples).facts()
+    took = {"score_s": time.perf_counter() - began, "precision": ask.precision}
+    print(json.dumps(facts | took | {"data": test.facts()}))
 
 
 def main() -> None:
@@ -198,6 +203,7 @@ def main() -> None:
     parser.add_argument("what", help="weights.npz of pythae, or the folder of a run")
     parser.add_argument("--samples", type=int, default=500)
     parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="of the networks")
     score(parser.parse_args())
 
 

@@ -142,6 +142,9 @@ def _frame(axis: Axes, lines: Series) -> None:
     values.sort()
     cut = round(SPREAD * len(values)) if len(values) > 50 else 0
     low, high = values[cut], values[-1 - cut]
+    if "validation" in lines:  # few points, each of which counts: of these only the first half may leave
+        last = [y for _, y in sorted(lines["validation"])[len(lines["validation"]) // 2 :]]
+        low, high = min(low, *last), max(high, *last)
     room = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
     axis.set_ylim(low - room, high + room)
 

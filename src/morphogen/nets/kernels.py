@@ -51,7 +51,7 @@ class Conv(nn.Conv2d):
     def _one_pixel(self, x: Tensor, padding: Pair) -> Tensor:
         """A dense layer over the pixels that the kernel meets; its other taps meet the margin of zeros."""
         (top, left), (height, width) = padding, _pair(self.kernel_size)
-        x = x[:, :, : height - top, : width - left]
+        x = x[:, :, : max(height - top, 0), : max(width - left, 0)]
         met = self.weight[:, :, top : top + x.shape[2], left : left + x.shape[3]]
         flat = x.permute(0, 2, 3, 1).flatten(1)
         return F.linear(flat, _cast(met.permute(0, 2, 3, 1).flatten(1)), self.bias)[:, :, None, None]

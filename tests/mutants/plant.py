@@ -1,6 +1,6 @@
 """Plant bugs one at a time in a copy of the source, and count how many the tests catch: the test of the tests.
 
-    python tests/mutants/run.py [-j 2] [words of names ...]
+    python tests/mutants/plant.py [-j 2] [words of names ...]
 
 Ends with 1 when fewer than 95 % are caught, or when the tests fail without any bug. What is imported by all and holds
 nothing of ours (torch, scipy, pytest) is imported once; every mutant is a fork of that.
