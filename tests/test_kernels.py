@@ -30,10 +30,8 @@ def twins(mine: type[Layer], *shape: int, dtype: torch.dtype = F64, **more: Any)
 def answers(layer: Layer, x: Tensor, along: Tensor | None = None) -> list[Tensor]:
     """What a layer says, and the gradients of what it is given and of all that it owns."""
     said = layer(x)
-    return [
-        said,
-        *torch.autograd.grad(said, [x, *layer.parameters()], torch.ones_like(said) if along is None else along),
-    ]
+    along = torch.ones_like(said) if along is None else along
+    return [said.detach(), *torch.autograd.grad(said, [x, *layer.parameters()], along)]
 
 
 def picture(*size: int, lasting: bool = True, dtype: torch.dtype = F64) -> Tensor:
@@ -47,7 +45,7 @@ def agree(ours: Layer, theirs: Layer, x: Tensor, within: float) -> None:
     for name, (a, b) in zip(("output", "x", "weight", "bias"), pairs, strict=False):
         assert a.shape == b.shape, name
         assert a.dtype == b.dtype, name
-        off, scale = (a - b).detach().abs().max(), b.detach().abs().max()
+        off, scale = (a - b).abs().max(), b.abs().max()
         assert off <= within * scale, name
 
 
@@ -163,7 +161,7 @@ def test_autocast_rounds_as_torch_does(case: str, used: list[str]) -> None:
         assert said.dtype == torch.bfloat16
         got = [said.detach(), *torch.autograd.grad(said, [x, *layer.parameters()], torch.ones_like(said))]
         assert all(a.dtype == torch.float32 for a in got[1:])
-        off.append([float((a.double() - b).norm() / b.norm()) for a, b in zip(got, exact, strict=True)])
+        off.append([float(((a.double() - b).norm() / b.norm()).detach()) for a, b in zip(got, exact, strict=True)])
     assert case == "bias afterwards" or set(used) == {case.partition(",")[0]}
     for ours, theirs in zip(*off, strict=True):
         assert ours < 0.01
