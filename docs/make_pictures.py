@@ -32,8 +32,8 @@ RUNS = {
     "runs/guide-mnist": "mnist mnist train.minutes=10",
     "runs/guide-plane": "classic-bounded-bernoulli mnist",
     "runs/guide-plane-normal": "classic-bounded-normal mnist",
-    "runs/guide-conditional": "conditional-vae mnist train.minutes=2",
-    "runs/guide-cifar10": "cifar10 cifar10 train.minutes=20",
+    "runs/guide-conditional": "conditional-vae mnist train.minutes=1",
+    "runs/guide-cifar10": "cifar10 cifar10 train.minutes=10",
 }
 
 MARKER = re.compile(r"^<!-- (output|picture): (.*?)(?: \| (.*?))? -->$")
