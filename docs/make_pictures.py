@@ -31,9 +31,7 @@ RUNS = {
     "runs/guide-digits": "vae digits train.minutes=0.5",
     "runs/guide-mnist": "mnist mnist train.minutes=10",
     "runs/guide-plane": "classic-bounded-bernoulli mnist",
-    "runs/guide-plane-normal": "classic-bounded-normal mnist",
-    "runs/guide-conditional": "conditional-vae mnist train.minutes=1",
-    "runs/guide-cifar10": "cifar10 cifar10 train.minutes=10",
+    "runs/guide-conditional": "conditional-vae mnist data.binary=dynamic train.minutes=0.7",
 }
 
 MARKER = re.compile(r"^<!-- (output|picture): (.*?)(?: \| (.*?))? -->$")
