@@ -31,7 +31,7 @@ RUNS = {
     "runs/guide-digits": "vae digits train.minutes=0.5",
     "runs/guide-mnist": "mnist mnist train.minutes=10",
     "runs/guide-plane": "classic-bounded-bernoulli mnist",
-    "runs/guide-conditional": "conditional-vae mnist data.binary=dynamic train.minutes=0.7",
+    "runs/guide-conditional": "conditional-vae digits train.steps=1500",
 }
 
 MARKER = re.compile(r"^<!-- (output|picture): (.*?)(?: \| (.*?))? -->$")
