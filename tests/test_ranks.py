@@ -169,8 +169,6 @@ def test_a_process_alone_needs_nobody() -> None:
 
 
 def test_torchrun_end_to_end(tmp_path: Path) -> None:
-    if not (Path(session.__file__).parent / "__main__.py").exists():
-        pytest.skip("there is no `python -m morphogen` yet")
     leaves = [
         "model.latent=2",
         "model.net.widths=[16]",
