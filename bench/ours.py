@@ -123,7 +123,7 @@ class Worker:
 
         model = self.training.average.average.eval()
         cpu, wall = time.process_time(), time.perf_counter()
-        with torch.inference_mode(), machine.autocast(torch.device("cpu"), self.training.precision):
+        with torch.no_grad(), machine.autocast(torch.device("cpu"), self.training.precision):
             x = sample(model, count).x  # what `morphogen sample` does
         wall = time.perf_counter() - wall
         assert x.shape == (count, 1, 28, 28)

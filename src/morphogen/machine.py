@@ -1,12 +1,14 @@
 """What this machine is good at: device, precision, the fast way to multiply, and what a bug report should hold.
 
-Two findings that were measured (docs/benchmarks.md): on AMD processors float32 products through oneDNN run at twice
-the speed of MKL's, at the same precision; and denormal numbers in Adam's second moments cost up to half of its time.
+Three findings that were measured (docs/LOG.md): on AMD processors float32 products through oneDNN run at twice the
+speed of MKL's, at the same precision; denormal numbers in Adam's second moments cost up to half of its time; and glibc
+gives freed memory back at once, so that every step pays a page fault for each page that it takes again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import shutil
 from functools import lru_cache
@@ -18,6 +20,8 @@ from morphogen.errors import UserError
 __all__ = ["autocast", "choose_device", "choose_precision", "compiler_found", "prepare"]
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # the names that malloc.h has for them
+KEPT_BYTES = 2**28  # larger tensors are still given back when they are freed
 
 
 def choose_device(name: str) -> torch.device:
@@ -62,6 +66,7 @@ def autocast(
 def prepare() -> str:
     """Set this process up for speed, once, before the first parallel region; says what it found."""
     torch.set_flush_denormal(True)
+    _keep_freed_memory()
     if torch.cuda.is_available():
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
@@ -75,6 +80,14 @@ def prepare() -> str:
         return "float32 products by oneDNN"
     torch.set_float32_matmul_precision("highest")
     return "float32 products by the default library"
+
+
+def _keep_freed_memory() -> None:
+    """Freed memory stays with the process for its next step (mallopt(3)); where there is no glibc, nothing happens."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt is not None:
+        mallopt(MMAP_THRESHOLD, KEPT_BYTES)
+        mallopt(TRIM_THRESHOLD, 2 * KEPT_BYTES)
 
 
 def compiler_found(device: torch.device) -> bool:

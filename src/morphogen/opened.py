@@ -103,7 +103,7 @@ class OpenRun:
         """Without gradients, with the task's own noise, in the precision that suits it."""
         recipe = "float32" if task.exact else str(self.run.recipe.get("precision", "auto"))
         precision = machine.choose_precision(recipe, self.device)
-        with torch.inference_mode(), noise.source(Noise(seed, task.name)), machine.autocast(self.device, precision):
+        with torch.no_grad(), noise.source(Noise(seed, task.name)), machine.autocast(self.device, precision):
             yield
 
     def _examples(self, argument: Argument, given: Mapping[str, Any]) -> Any:

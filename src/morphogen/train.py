@@ -164,7 +164,8 @@ class Training(Recovery):
 
     def play(self) -> dict[str, Tensor]:
         """The turns of one step, each loss sent back to its own player and to nobody else."""
-        self.model.train()
+        if not self.model.training:  # asked of every module of the model, at each step, for nothing
+            self.model.train()
         batch = self.batches.at(self.step % max(1, len(self.batches) // self.batch) if self.plan.overfit else self.step)
         if self.compiling:
             self._compile(batch)
