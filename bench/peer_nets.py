@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from morphogen.core import noise
 from morphogen.core.batch import Batch
 from morphogen.core.build import register
 from morphogen.core.conditional import Family
 from morphogen.core.distribution import Normal
+from morphogen.core.noise import Noise
 from morphogen.core.space import Space, Vector
 from morphogen.nets.blocks import channels_last
 from morphogen.nets.kernels import Conv, Deconv
@@ -124,13 +124,13 @@ class Given:
 
 @contextmanager
 def given_noise(eps: Tensor) -> Iterator[None]:
-    """Every draw of normal noise is `eps`."""
-    before = noise.normal
-    noise.normal = lambda size, *, event, like: eps.reshape(list(size))  # type: ignore[assignment]
+    """Every draw from a counted source is `eps`, in a plain step and in a compiled one."""
+    before = Noise.draw
+    Noise.draw = lambda self, kind, size, event, device: eps.reshape(list(size))  # type: ignore[method-assign]
     try:
         yield
     finally:
-        noise.normal = before  # type: ignore[assignment]
+        Noise.draw = before  # type: ignore[method-assign]
 
 
 def load(model: nn.Module, kept: Mapping[str, Any]) -> None:

@@ -75,6 +75,7 @@ class Case:
 
 STEPS = (
     Case("mlp", "float32", 2.2, 100, 15),
+    Case("mlp", "float32", 0.0, 100, 15, compile=True),
     Case("mlp", "bfloat16", 3.3, 100, 15, compile=True),
     Case("resnet", "bfloat16", 1.5, 4, 9, warm=4, compared=5),
     Case("conv", "bfloat16", 1.5, 1, 7, rate=1e-4, warm=2, compared=3),

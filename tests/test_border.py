@@ -92,6 +92,7 @@ OF_A_RUN = {
     "score": ["-n", "6", "--samples", "4"],
     "fidelity": ["-n", "6"],
     "evaluate": ["-n", "6", "--samples", "4"],
+    "judge": ["-n", "6", "--scores", "swd"],
     "show": [],
 }
 

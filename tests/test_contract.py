@@ -52,6 +52,17 @@ SMALL: dict[str, dict[str, Any]] = {
     "vamp": {"components": 3},
     "dimension-rate": {"weights": [2.0, 1.0]},
     "vae": {"latent": 3, "net": {"use": "mlp", "widths": [12, 10]}},
+    "gan": {"latent": 3, "net": {"use": "mlp", "widths": [12, 10]}, "features": 6, "descent": 10},
+    "bigan": {"latent": 3, "net": {"use": "mlp", "widths": [12, 10]}, "features": 6},
+    "introspective": {"latent": 3, "net": {"use": "mlp", "widths": [12, 10]}},
+    "duel": {"critic": {"use": "mlp", "widths": [8]}, "features": 6},
+    "latent-duel": {"critic": {"use": "mlp", "widths": [8]}, "features": 6},
+    "dcgan": {"width": 4, "limit": 8, "stages": 2},  # two stages: the first has no batch norm
+    "gan-resnet": {"width": 4, "limit": 8},
+    "nets/r3": {"width": 4, "limit": 8, "group": 4},
+    "style": {"width": 4, "limit": 8, "wide": 8, "mapping": 2},
+    "information": {"categories": 2, "numbers": 1},
+    "codes": {"categories": 2},
     "folder": {"path": "somewhere"},
     "array": {"path": "somewhere.npy"},
 }
@@ -65,7 +76,7 @@ def shelved(shelf: str) -> list[str]:
 
 
 def small(shelf: str, name: str, **more: Any) -> build.Part:
-    return part(shelf, {"use": name} | SMALL.get(name, {}) | more)
+    return part(shelf, {"use": name} | SMALL.get(f"{shelf}/{name}", SMALL.get(name, {})) | more)
 
 
 def data(space: Space, n: int = B, seed: int = 0) -> Tensor:
@@ -203,11 +214,11 @@ def test_a_part_of_a_model_takes_a_number_or_refuses_it_by_name(name: str, argum
     if name in names("models"):
         spec = {"use": name} | SMALL.get(name, {}) | more
     try:
-        (turn,) = part("models", spec)(space, None).play(Batch(data(space)), 0)
+        turns = list(part("models", spec)(space, None).play(Batch(data(space)), 0))
     except UserError as error:
         _names(error, argument)
         return
-    assert torch.isfinite(turn.loss)
+    assert all(torch.isfinite(turn.loss) for turn in turns)
 
 
 @pytest.mark.parametrize("name", shelved("schedules"))
@@ -391,7 +402,7 @@ def _in_range(on_levels: bool, of: Space, value: Tensor) -> bool:
 def test_a_family_is_finite_at_the_extremes(name: str, space: str, size: float) -> None:
     of = SPACES[space]
     family = refuses(small("families", name), of)
-    if family is None or name == "point":
+    if family is None or not family(torch.zeros(B, *family.out.shape)).has_density:
         return
     said = torch.full((B, *family.out.shape), size, requires_grad=True)
     first, last = torch.zeros(B, *of.shape), torch.ones(B, *of.shape)
@@ -429,6 +440,10 @@ def test_a_prior(name: str, space: str) -> None:
         return
     posterior = Conditional(small("nets", "mlp"), part("families", "normal"), of, code)
     p: Distribution = prior(posterior)
+    if not p.has_density:
+        assert p.sample((7,)).shape == (7, K)
+        assert p.centre.shape == (K,)
+        return
     z = torch.randn(2, B, K, generator=torch.Generator().manual_seed(0))
     assert p.log_prob(z).shape == (2, B)
     assert p.log_prob(z[0]).shape == (B,)
@@ -462,7 +477,10 @@ def vae_of(space: Space, labels: Vector | None = None, **more: Any) -> Any:
 def test_a_term(name: str, samples: int, space: str) -> None:
     model = vae_of(SPACES[space])
     x = data(SPACES[space])
-    term = small("terms", name)(SPACES[space])
+    term = refuses(small("terms", name), SPACES[space])
+    if term is None:
+        return
+    term.join(model)
     with noise.source(Noise(0)):
         cost = term(model.infer(x, samples=samples), 3)
     assert cost.shape in ((), (B,), (samples, B)), "a number for each datum, or one for all"
@@ -471,7 +489,7 @@ def test_a_term(name: str, samples: int, space: str) -> None:
     slopes = [p.grad for p in model.parameters() if p.grad is not None]
     assert sum(float(s.abs().sum()) for s in slopes) > 0
     assert all(torch.isfinite(s).all() for s in slopes)
-    assert list(term.rehearse(model.infer(x))) == []
+    assert all(turn.player == "critic" for turn in term.rehearse(model.infer(x)))
     assert small("terms", name, weight=2.5)(SPACES[space]).weight(7) == 2.5
     ramp = small("terms", name, weight={"use": "ramp", "to": 4.0, "steps": 10})(SPACES[space])
     assert [ramp.weight(s) for s in (0, 5, 20)] == [0.0, 2.0, 4.0]
@@ -489,16 +507,19 @@ def test_a_term_of_any_pair_is_finite_or_refused(name: str, prior: str, posterio
     if not turns:
         assert (prior, posterior) != ("normal", "normal")
         return
-    assert torch.isfinite(turns[0].loss)
-    turns[0].loss.backward()
+    assert all(torch.isfinite(turn.loss) for turn in turns)
+    turns[-1].loss.backward()
 
 
 # Models
 
 
 LABELS = Vector(3, ("a", "b", "c"))
+REFUSED = {(name, "tokens") for name in ("gan", "bigan", "introspective")}  # nothing can be learned through symbols
+REMEMBER = ("lecam", "spectral")  # they change as they are used, which tests of their own look at
+MLP = {"use": "mlp", "widths": [12, 10]}
 MODELS = [
-    *((name, space, {}) for name in shelved("models") for space in SPACES),
+    *((name, space, {}) for name in shelved("models") for space in SPACES if (name, space) not in REFUSED),
     *(("vae", "odd", {"net": {"use": net} | SMALL[net]}) for net in ("conv", "resnet")),
     *(("vae", "binary", {"prior": {"use": prior} | SMALL[prior]}) for prior in ("mixture", "vamp")),
     ("vae", "vector", {"samples": 3, "terms": ["bound"]}),
@@ -508,6 +529,23 @@ MODELS = [
     ("vae", "sound", {"labelled": True, "samples": 2}),
     ("vae", "odd", {"labelled": True, "net": {"use": "conv"} | SMALL["conv"]}),
     ("vae", "odd", {"labelled": True, "net": {"use": "resnet"} | SMALL["resnet"]}),
+    ("vae", "vector", {"terms": ["distortion", "rate", {"use": "duel"} | SMALL["duel"]]}),
+    (
+        "vae",
+        "grey",
+        {"likelihood": "normal-shared", "terms": ["distortion", {"use": "duel", "game": "r3"} | SMALL["duel"]]},
+    ),
+    ("vae", "tokens", {"posterior": "point", "terms": ["distortion", {"use": "latent-duel"} | SMALL["latent-duel"]]}),
+    *(("gan", "vector", {"game": game, "penalties": ["gradient"]}) for game in shelved("games")),
+    *(("gan", "odd", {"penalties": [penalty]}) for penalty in shelved("penalties") if penalty not in REMEMBER),
+    *(("gan", "colour", {"augment": augment}) for augment in shelved("augments")),
+    ("gan", "odd", {"net": {"use": "conv"} | SMALL["conv"], "labelled": True, "guides": ["auxiliary"]}),
+    (
+        "gan",
+        "grey",
+        {"prior": {"use": "codes", "categories": 2}, "guides": [{"use": "information"} | SMALL["information"]]},
+    ),
+    ("gan", "sound", {"steps": 5, "encoder": MLP}),
 ]
 IDS = [f"{name}-{space}-{i}" for i, (name, space, _) in enumerate(MODELS)]
 each_model = pytest.mark.parametrize(("name", "space", "more"), MODELS, ids=IDS)
@@ -618,7 +656,7 @@ def test_what_a_model_can_do(name: str, space: str, more: dict[str, Any]) -> Non
     assert model.space == of
     with torch.no_grad(), noise.source(Noise(3)):
         review = model.review(batch)
-        assert "loss" in review
+        assert review
         assert all(v.shape == (8,) and torch.isfinite(v).all() for v in review.values())
         if isinstance(model, Samples):
             drawn = model.sample(5)
@@ -641,7 +679,7 @@ def test_what_a_model_can_do(name: str, space: str, more: dict[str, Any]) -> Non
     if isinstance(model, Scores) and model.infer(batch.x, batch.y).has_rate:
         found = log_likelihood(model, [batch], 3)
         assert found.log_p.shape == (8,)
-        assert (found.bits_per_dim is None) == (of.levels == 0)
+        assert (found.bits_per_dim is None) == (not found.mass)
         assert found.facts()["protocol"]["n"] == 8
         assert review.keys() >= {"distortion", "rate"}
         assert torch.allclose(review["loss"], review["distortion"] + review["rate"], rtol=1e-5)
@@ -674,11 +712,11 @@ def test_terms_that_look_at_the_batch_say_so() -> None:
         if name == "capacity":
             model.terms[0].target = lambda step: 6.0
         with noise.source(Noise(0)):
-            (whole,) = model.play(batch, 0)
+            *_, whole = model.play(batch, 0)
         parts = []
         for share in batch.shares(1):
             with noise.source(Noise(0, start=share.start, total=share.total)):
-                parts += [turn.loss.item() for turn in model.play(share, 0)]
+                parts += [turn.loss.item() for turn in model.play(share, 0) if turn.player == "model"]
         if sum(parts) / len(parts) != pytest.approx(whole.loss.item(), rel=1e-5):
             looks_at_all.add(name)
     assert looks_at_all == {"capacity", "free-bits"}
@@ -696,7 +734,7 @@ def test_a_model_travels(name: str, space: str, more: dict[str, Any]) -> None:
         losses = []
         for one, inp in ((model, batch.x), (other, batch.x), (exact, x)):
             with noise.source(Noise(1)):
-                losses.append(one.review(Batch(inp, batch.y))["loss"])
+                losses.append(next(reversed(one.review(Batch(inp, batch.y)).values())))
     assert torch.equal(losses[0], losses[1])
     assert losses[2].dtype == torch.float64
     assert torch.allclose(losses[2].float(), losses[0], rtol=1e-3, atol=1e-2)

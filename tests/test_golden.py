@@ -53,7 +53,7 @@ def pictures(channels: int, levels: int) -> Dataset:
 def data_for(tree: dict[str, Any]) -> Dataset:
     """As large and as colourful as is needed, binarised where the recipe says so."""
     asked = tree.get("data", {})
-    colours = asked.get("use") == "cifar10"
+    colours = asked.get("use") in ("cifar10", "sprites", "stacked-mnist")
     data = pictures(3 if colours else 1, 256 if colours else 64)
     return binarise(data, asked["binary"]) if "binary" in asked else data
 
@@ -71,8 +71,12 @@ def ten_steps(name: str, path: Path) -> list[dict[str, float]]:
     }  # fmt: skip
     t = Training(Run.create(path, whole, data.facts()), data, Ranks())
     said = [progress.record for progress in train(t) if progress.record is not None]
-    skipped = ("time", "images/s", "fraction")
-    return [{k: float(f"{v:.7g}") for k, v in record.items() if k not in skipped} for record in said]
+    return [{k: float(f"{v:.7g}") for k, v in record.items() if not passing(k)} for record in said]
+
+
+def passing(name: str) -> bool:
+    """What depends on the machine and on the plan."""
+    return name in ("time", "fraction") or name.endswith("/s")
 
 
 @pytest.mark.parametrize("name", recipe.names())
@@ -89,7 +93,8 @@ def test_ten_steps_are_what_they_were(name: str, tmp_path: Path) -> None:
         for key, value in theirs.items():
             close = 1e-4 if not key.startswith("gradient") else 1e-3
             assert math.isclose(mine[key], value, rel_tol=close, abs_tol=1e-6), (mine["step"], key, mine[key], value)
-    assert said[-1]["loss/model"] != said[0]["loss/model"]
+    losses = [{k: v for k, v in record.items() if k.startswith("loss/")} for record in (said[0], said[-1])]
+    assert losses[0] != losses[1]
 
 
 def test_no_log_is_left_of_a_recipe_that_is_gone() -> None:

@@ -104,7 +104,7 @@ def alike(a: Path, b: Path) -> float:
 
 def losses(run: Path) -> list[dict[str, float]]:
     said = [r for r in Run.open(run).log() if any(k.startswith("loss/") for k in r)]
-    return [{k: v for k, v in r.items() if k not in ("time", "images/s")} for r in said]
+    return [{k: v for k, v in r.items() if k != "time" and not k.endswith("/s")} for r in said]
 
 
 MODELS: dict[str, dict[str, Any]] = {

@@ -47,6 +47,10 @@ BATCH_NORM = {"use": "vae", "latent": 2, "net": {"use": "mlp", "widths": [16], "
 CONV = {"use": "vae", "latent": 2, "net": {"use": "conv", "width": 4, "norm": "batch"}}
 VAMP = {"use": "vae", "latent": 2, "net": {"use": "mlp", "widths": [16]}, "prior": {"use": "vamp", "components": 3}}
 IWAE = {"use": "vae", "latent": 2, "samples": 3, "net": {"use": "mlp", "widths": [16]}, "terms": ["bound"]}
+GAME: dict[str, Any] = {
+    "use": "gan", "latent": 2, "net": {"use": "mlp", "widths": [16]}, "penalties": ["r1", "lecam", "spectral"],
+    "augment": "ada", "encoder": "mlp", "steps": 2,
+}  # fmt: skip
 DYNAMIC = {"use": "digits", "binary": "dynamic"}
 
 RESUMED: dict[str, dict[str, Any]] = {
@@ -63,10 +67,10 @@ RESUMED: dict[str, dict[str, Any]] = {
     "iwae": {"model": IWAE},
     "tokens": {"data": "patterns"},
     "table": {"data": "blobs"},
+    "game": {"model": GAME, "micro": 9},
     "two players": {"model": "duel", "lr": {"judge": 1e-2, "forger": 1e-3}},
     "two players, accumulated": {"model": "duel", "micro": 6, "log_every": 4},
 }
-TIMES = ("time", "images/s")
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +81,7 @@ def _duel() -> Iterator[None]:
 
 
 def untimed(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{k: v for k, v in r.items() if k not in TIMES} for r in records]
+    return [{k: v for k, v in r.items() if k != "time" and not k.endswith("/s")} for r in records]
 
 
 # Resuming --------------------------------------------------------------------------------------------------------

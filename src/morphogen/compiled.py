@@ -18,7 +18,7 @@ from torch import Tensor
 from morphogen import machine
 from morphogen.core import noise
 from morphogen.core.batch import Batch
-from morphogen.core.model import Model
+from morphogen.core.model import Model, teams
 from morphogen.core.noise import Noise
 from morphogen.optim import EPSILON, Optimiser
 
@@ -68,10 +68,11 @@ class CompiledStep:
         batch: Batch,
         seed: int,
     ) -> None:
-        if len(model.players) != 1:
+        players = list(teams(model))
+        if len(players) != 1:
             raise NotCompilable("the model has several players")
         self.model, self.optimiser, self.precision, self.seed = model, optimiser, precision, seed
-        self.player = next(iter(model.players))
+        self.player = players[0]
         self.parameters = dict(optimiser.members)
         self.buffers = dict(model.named_buffers())
         moments = optimiser.moments

@@ -25,13 +25,14 @@ from morphogen.core import noise
 from morphogen.core.build import part
 from morphogen.core.model import Model, Samples
 from morphogen.core.noise import Noise
-from morphogen.data.batches import Batches
-from morphogen.data.dataset import Dataset, Split
+from morphogen.data.dataset import Dataset
 from morphogen.data.find import open_data, resolve
+from morphogen.diagnosis import findings
 from morphogen.errors import Failure, UserError
 from morphogen.plan import Plan
 from morphogen.progress import bar
 from morphogen.ranks import Ranks, together
+from morphogen.review import review
 from morphogen.run import Run
 from morphogen.signals import stopped_by_signals
 from morphogen.trackers import open_trackers
@@ -39,10 +40,10 @@ from morphogen.train import Training, train
 
 __all__ = ["fit", "start"]
 
-LOOK_AT = 10_000  # examples of the validation split that are looked at each time
 SHOWN = 64  # examples in a sample grid
 SAVE_SECONDS = 60.0
 LOOK_SHARE = 20.0  # against a budget of minutes, looking takes at most one part in so many
+FIRST, RECENT = 8, 60  # records that are kept to tell what goes wrong
 
 
 def complete(recipe: Any, data: Any, leaves: Iterable[str]) -> tuple[dict[str, Any], Dataset]:
@@ -144,6 +145,8 @@ class Session:
         self.valid: dict[str, float] = kept.get("valid", {})
         self.quiet = quiet or ranks.rank > 0
         self.plan = self.training.plan
+        self.records: list[dict[str, Any]] = run.log() if kept else []
+        self.found: set[str] = set()
         self.saved_at = time.monotonic()
         self.looked_at, self.looked_until, self.look_seconds = self.training.fraction, time.monotonic(), 0.0
         if not kept:
@@ -159,8 +162,7 @@ class Session:
             for progress in () if done else train(self.training):
                 show(progress, self.valid)
                 if progress.record is not None:
-                    for tracker in self.trackers:
-                        tracker.write(progress.record)
+                    self.note(progress.record)
                 if self._due(self.plan.validate_every, 0.05, progress.fraction):
                     self.look()
                 stopped = self.ranks.any(bool(self.asked))
@@ -175,6 +177,17 @@ class Session:
         for tracker in self.trackers:
             tracker.close()
         return {"step": self.training.step, "stopped": stopped, "valid": self.valid, "seconds": self.training.elapsed}
+
+    def note(self, record: dict[str, float]) -> None:
+        """Tell the trackers; say in words what goes wrong, each thing once."""
+        for tracker in self.trackers:
+            tracker.write(record)
+        self.records = [*self.records[:FIRST], *self.records[FIRST:][-RECENT:], record]
+        if self.ranks.rank == 0:
+            said = findings(self.records)
+            for name in sorted(said.keys() - self.found):
+                self.found.add(name)
+                self.run.complain(said[name])
 
     def _due(self, every: int | None, share: float, fraction: float) -> bool:
         """Every so many steps, or, where none were said, every `share` of the plan."""
@@ -215,11 +228,10 @@ class Session:
         self.valid = {"step": self.training.step}  # on every rank: the last look is skipped or taken by all
         if self.ranks.rank == 0:
             self.valid |= review(model, self.data, device, self.training.precision)
-            if self.valid.get("loss") is not None:
+            if len(self.valid) > 1:
                 record = {"step": self.training.step} | {f"valid/{k}": v for k, v in self.valid.items() if k != "step"}
                 self.run.append(record)
-                for tracker in self.trackers:
-                    tracker.write(record)
+                self.note(record)
             try:
                 self.show_samples(model, device)
             except (Failure, OSError) as error:  # a picture that could not be written is no reason to stop
@@ -264,22 +276,3 @@ def _overfit(run: Run, data: Dataset) -> Dataset:
         return data
     few = data.splits["train"].first(count)
     return replace(data, splits={"train": few, "valid": few, "test": few})
-
-
-def review(model: Model, data: Dataset, device: torch.device, precision: torch.dtype) -> dict[str, float]:
-    """The mean of each measure over (the first examples of) the validation split."""
-    split: Split | None = data.splits.get("valid")
-    if split is None or len(split) == 0:
-        return {}
-    model.eval()
-    sums: dict[str, float] = {}
-    count = 0
-    with torch.inference_mode(), machine.autocast(device, precision):
-        for index, batch in enumerate(Batches(data, "valid", 500, device=device).sweep(500)):
-            with noise.source(Noise(0, "valid", index)):
-                for name, value in model.review(batch).items():
-                    sums[name] = sums.get(name, 0.0) + float(value.double().sum())
-            count += len(batch)
-            if count >= LOOK_AT:
-                break
-    return {name: value / count for name, value in sums.items()}

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from morphogen import machine
 from morphogen.compiled import CompiledStep, NotCompilable, worth_compiling
@@ -73,6 +73,8 @@ class Training(Recovery):
         self.limit = self.plan.limit(examples)
         share = -(-self.batch // ranks.world)
         self.micro = min(self.plan.micro or share, share)
+        if self.micro == 1 and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in self.model.modules()):
+            raise UserError("batch norm needs more than one example at a time; add data, or set model.net.norm=none")
         self.step, self.elapsed, self.caution = 0, 0.0, 1.0
         self.shunned: list[int] = []
         self.sums: dict[str, Tensor] = {}
@@ -246,7 +248,8 @@ class Training(Recovery):
             "time": round(self.elapsed, 3),
         }
         said |= {name: float(self.sums[name]) / self.counted for name in names}
-        said["images/s"] = round(self.counted * self.batch / seconds, 1) if seconds > 0 else 0.0
+        pace = self.counted * self.batch / seconds if seconds > 0 else 0.0
+        said[f"{self.data.space.plural}/s"] = round(pace, 1)
         self.sums, self.counted = {}, 0
         return said
 

@@ -31,7 +31,10 @@ from morphogen.errors import UserError, did_you_mean
 __all__ = ["Argument", "Part", "check", "describe", "names", "on_shelf", "part", "plain", "register"]
 
 Make = TypeVar("Make", bound=Callable[..., Any])
-SHELVES = ("nets", "families", "priors", "terms", "schedules", "models", "data", "metrics")
+SHELVES = (
+    "nets", "families", "priors", "terms", "games", "penalties", "augments", "guides", "schedules", "models", "data",
+    "metrics",
+)  # fmt: skip
 
 _shelves: dict[str, dict[str, Callable[..., Any]]] = {shelf: {} for shelf in SHELVES}
 _scanned: set[str] = set()
@@ -130,6 +133,10 @@ Net = Annotated[Part, on_shelf("nets")]
 Family = Annotated[Part, on_shelf("families")]
 Prior = Annotated[Part, on_shelf("priors")]
 Term = Annotated[Part, on_shelf("terms")]
+Game = Annotated[Part, on_shelf("games")]
+Penalty = Annotated[Part, on_shelf("penalties")]
+Augment = Annotated[Part, on_shelf("augments")]
+Guide = Annotated[Part, on_shelf("guides")]
 Schedule = Annotated[Part, on_shelf("schedules")]
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from morphogen.core.build import Part
 from morphogen.core.distribution import Distribution
 from morphogen.core.space import Space, Vector
 from morphogen.errors import UserError
 
-__all__ = ["Conditional", "Family"]
+__all__ = ["Conditional", "Family", "must_be_smooth", "one_hot"]
 
 
 class Family(nn.Module):
@@ -61,3 +62,21 @@ class Conditional(nn.Module):
             said = said.unflatten(0, lead) if lead else said.squeeze(0)
         of: Distribution = self.family(said if said.dtype.itemsize > 4 else said.float())
         return of
+
+
+def one_hot(labels: Vector | None, y: Tensor | None) -> Tensor | None:
+    """Labels as networks take them; nothing where a model is not told labels."""
+    if labels is None:
+        return None
+    if y is None:
+        raise UserError("this model is conditional: it needs a label for each example")
+    return F.one_hot(y, labels.length).float()
+
+
+def must_be_smooth(likelihood: Conditional, who: str) -> None:
+    """Refuse a likelihood whose centre is one of many levels: nothing can be learned through a step."""
+    if likelihood.family.mass and likelihood.of.levels > 2:
+        raise UserError(
+            f"{who} learns through what the decoder says, and {type(likelihood.family).__name__} says levels, which "
+            "have no slope; set model.likelihood=normal-shared"
+        )

@@ -44,6 +44,8 @@ class Latent:
                 "an autoencoder whose code is a point has no rate and no likelihood; "
                 "give it a posterior, e.g. model.posterior=normal and a rate among its terms"
             )
+        if not self.p.has_density:
+            raise UserError("this prior can only be drawn from, and a rate needs its density; use prior=normal")
         return self.p.log_prob(self.z) - self.q.log_prob(self.z)
 
     @cached_property

@@ -17,7 +17,7 @@ from morphogen.core.batch import Batch
 from morphogen.core.inference import Inference
 from morphogen.core.space import Space
 
-__all__ = ["Decodes", "Encodes", "Model", "Samples", "Scores", "Turn", "teams"]
+__all__ = ["Decodes", "Encodes", "Model", "Samples", "Scores", "Steers", "Turn", "teams"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,13 @@ class Decodes(Protocol):
     code: Space
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor: ...
+
+
+@runtime_checkable
+class Steers(Protocol):
+    """Knows which ways its code can be moved to much effect, without looking at data."""
+
+    def directions(self) -> Tensor: ...
 
 
 @runtime_checkable

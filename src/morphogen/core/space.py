@@ -22,6 +22,7 @@ class Space:
     """One example as a tensor of `shape`; `levels` is the number of values an element can take, 0 for real numbers."""
 
     kind: ClassVar[str]
+    plural: ClassVar[str] = "examples"  # what many of them are called
     levels: int
 
     @property
@@ -69,6 +70,7 @@ class Image(Space):
     """A picture. Stored (height, width, channels), read (channels, height, width) in [0, 1], laid out channels-last."""
 
     kind: ClassVar[str] = "image"
+    plural: ClassVar[str] = "images"
     height: int
     width: int
     channels: int = 1
@@ -100,6 +102,7 @@ class Tokens(Space):
     """A sequence of symbols 0 .. levels-1; `alphabet`, if any, is what each symbol looks like."""
 
     kind: ClassVar[str] = "tokens"
+    plural: ClassVar[str] = "sequences"
     length: int
     levels: int
     alphabet: tuple[str, ...] = ()
@@ -123,6 +126,7 @@ class Sound(Space):
     """A waveform or any series of real numbers, (channels, length), in [-1, 1]; `rate` in hertz, 0 if it is none."""
 
     kind: ClassVar[str] = "sound"
+    plural: ClassVar[str] = "sounds"
     length: int
     channels: int = 1
     rate: int = 0
@@ -145,6 +149,7 @@ class Vector(Space):
     """A row of a table, or a latent code. `centre` and `scale`, where given, standardise the stored columns."""
 
     kind: ClassVar[str] = "vector"
+    plural: ClassVar[str] = "rows"
     length: int
     columns: tuple[str, ...] = ()
     centre: tuple[float, ...] = ()

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from morphogen.core.build import Part
 from morphogen.core.inference import Inference
-from morphogen.core.model import Turn
+from morphogen.core.model import Model, Turn
 from morphogen.core.schedule import schedule
 from morphogen.core.space import Space
 
@@ -21,6 +21,9 @@ class Term(nn.Module):
     def __init__(self, space: Space, weight: float | Part = 1.0) -> None:
         super().__init__()
         self.weight = schedule(weight)
+
+    def join(self, model: Model) -> None:
+        """Told once whose term it is: here is built what depends on the model, such as a judge of its codes."""
 
     def rehearse(self, inference: Inference) -> Iterator[Turn]:
         """A learned term trains itself first; others have nothing to rehearse."""

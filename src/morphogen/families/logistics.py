@@ -4,6 +4,8 @@ colour's mean moves with the colours before it. For any space: a site is a pixel
 
 from __future__ import annotations
 
+import math
+
 import torch
 from pydantic import PositiveInt
 from torch import Tensor
@@ -17,6 +19,8 @@ from morphogen.core.space import Space
 from morphogen.errors import UserError
 
 __all__ = ["Logistics", "logistics"]
+
+LATER, KIN = -2.5, 1.5  # log scale of a later colour about the one before it, and what tanh makes their link of 0.9
 
 
 class Logistics(Distribution):
@@ -115,6 +119,8 @@ class Logistics(Distribution):
 class logistics(Family):
     """A mixture of discretised logistics at every site: for pictures and sound of many levels."""
 
+    start: Tensor
+
     def __init__(self, space: Space, /, *, mixture: PositiveInt = 5) -> None:
         if space.levels < 3:
             raise UserError(
@@ -124,21 +130,33 @@ class logistics(Family):
         super().__init__(space, numbers=1)
         self.mixture, self.depth = mixture, space.depth
         self.links = self.depth * (self.depth - 1) // 2
+        self.register_buffer("start", self._start(), persistent=False)
         self.out = space.features(mixture * (1 + 2 * self.depth + self.links))
 
     @property
     def mass(self) -> bool:
         return True
 
+    def _start(self) -> Tensor:
+        """What a net that says nothing means: first colours anywhere, each later one close to the one before it."""
+        k, c = self.mixture, self.depth
+        logits, mean, log_scale = torch.zeros(k, 1), torch.zeros(k, c), torch.full((k, c), LATER)
+        mean[:, 0] = (torch.arange(k) + 0.5) * 2 / k - 1
+        log_scale[:, 0] = math.log(1 / k)
+        link = [KIN if i == j - 1 else 0.0 for j in range(1, c) for i in range(j)]
+        numbers = torch.cat([logits, mean, log_scale, torch.tensor([link] * k).reshape(k, self.links)], 1)
+        return numbers.reshape(*numbers.shape, *[1] * len(self.space.sites))
+
     def forward(self, said: Tensor) -> Logistics:
         k, c, sites = self.mixture, self.depth, self.space.sites
         said = said.reshape(*said.shape[: said.dim() - len(self.out.shape)], k, 1 + 2 * c + self.links, *sites)
+        said = said + self.start
         axis = -len(sites) - 1
         logits, mean, log_scale, link = torch.split(said, [1, c, c, self.links], axis)
         return Logistics(
             logits.squeeze(axis),
             mean,
-            (log_scale - 1).clamp(-7.0, 5.0),
+            log_scale.clamp(-7.0, 5.0),
             torch.tanh(link),
             self.space.levels,
             self.space.shape,

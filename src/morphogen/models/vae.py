@@ -3,18 +3,17 @@ likelihood x terms. A plain autoencoder, the beta-VAE, IWAE, the label-condition
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar, cast
 
 import torch
 from pydantic import PositiveInt
 from torch import Tensor
 from torch.nn import ModuleList
-from torch.nn import functional as F
 
 from morphogen.core.batch import Batch
 from morphogen.core.build import Family, Net, Prior, Term, part, register
-from morphogen.core.conditional import Conditional
+from morphogen.core.conditional import Conditional, one_hot
 from morphogen.core.distribution import Distribution
 from morphogen.core.inference import Inference, Latent
 from morphogen.core.model import Model, Turn
@@ -30,6 +29,8 @@ __all__ = ["vae"]
 @register("models")
 class vae(Model):
     """A code with a prior, a posterior that infers it, a likelihood that decodes it, terms that say what is wanted."""
+
+    players: ClassVar[Mapping[str, str]] = {"critic": "terms.*.critic.*", "model": "*"}  # a duel brings a critic
 
     def __init__(
         self,
@@ -49,7 +50,9 @@ class vae(Model):
     ) -> None:
         super().__init__()
         if labelled and labels is None:
-            raise UserError("a labelled model needs data with labels: class folders, or y beside x in an .npz")
+            raise UserError(
+                "a labelled model needs data with labels: two or more class folders, or y beside x in an .npz"
+            )
         self.space, self.code, self.samples = space, Vector(latent), schedule(samples)
         self.labels = labels if labelled else None
         likelihood = likelihood or part("families", natural(space))
@@ -57,14 +60,12 @@ class vae(Model):
         self.likelihood = Conditional(decoder or net, likelihood, self.code, space, self.labels)
         self.prior = prior(self.code, space)
         self.terms = cast("Sequence[Cost]", ModuleList(term(space) for term in terms))
+        for term in self.terms:
+            term.join(self)
 
     def condition(self, y: Tensor | None) -> Tensor | None:
         """Labels as the networks take them."""
-        if self.labels is None:
-            return None
-        if y is None:
-            raise UserError("this model is conditional: it needs a label for each example")
-        return F.one_hot(y, self.labels.length).float()
+        return one_hot(self.labels, y)
 
     def infer(self, x: Tensor, y: Tensor | None = None, samples: int = 1) -> Inference:
         """What the model says about x, with `samples` draws of its code."""

@@ -157,7 +157,12 @@ class Enter(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
         h = _join(self.features(x), y)
-        return h.contiguous(memory_format=torch.channels_last) if self.image else h
+        if not self.image:
+            return h
+        h = h.contiguous(memory_format=torch.channels_last)
+        if h.shape[1] > 1:
+            return h
+        return h.reshape(len(h), *h.shape[2:], 1).permute(0, 3, 1, 2)  # of one channel only strides say how it lies
 
 
 class EnterFlat(Enter):

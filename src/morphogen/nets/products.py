@@ -123,6 +123,8 @@ class _ByPatches(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             how = (stride, padding, (1, 1), more is not None, more or (0, 0), 1)
             dx = torch.ops.aten.convolution_backward(g, x, weight, None, *how, (True, False, False))[0]
+        if not ctx.needs_input_grad[1]:
+            return dx, None, _bias_gradient(g, ctx.bias if ctx.needs_input_grad[2] else None), None, None, None
         rowed, patched, kernel = (g, x, weight.shape[2:]) if more is None else (x, g, weight.shape[2:])
         flat = _rows(rowed).t() @ _patches(patched, kernel, stride, padding)
         dw = flat.reshape(rowed.shape[1], *kernel, patched.shape[1]).permute(0, 3, 1, 2)

@@ -29,7 +29,8 @@ def traverse(
     width: Amount = 3.0,
     label: str | None = None,
 ) -> Values:
-    """Change one dimension of the code at a time: a row for each active one, the liveliest first.
+    """Change one dimension of the code at a time: a row for each active one, the liveliest first. A model that knows
+    which ways of its code matter (a gan) goes those.
 
     data: examples that say how the codes lie; without it, the run's own test examples
     n: at most how many dimensions
@@ -39,10 +40,32 @@ def traverse(
     """
     import torch
 
-    from morphogen.errors import UserError
+    from morphogen.core.model import Steers
     from morphogen.examples import ROWS
     from morphogen.values import Values
-    from morphogen.work import cloud, decode_all
+    from morphogen.work import decode_all
+
+    if isinstance(model, Steers):
+        ways = model.directions()[:n].cpu()
+        middle, remark = (
+            torch.zeros_like(ways[0]),
+            f"the {len(ways)} strongest directions of the generator, from the top",
+        )
+    else:
+        middle, ways, remark = _active_ways(model, data, n)
+    stops = torch.linspace(-width, width, steps) if steps > 1 else torch.zeros(1)
+    codes = middle + stops[None, :, None] * ways[:, None, :]
+    values = Values(decode_all(model, codes.flatten(0, 1), label, ROWS), model.space, steps)
+    values.remark = remark
+    return values
+
+
+def _active_ways(model: Autoencodes, data: Data, n: int) -> tuple[Tensor, Tensor, str]:
+    """The middle of the codes of data, a step of one standard deviation along each active dimension, and which."""
+    import torch
+
+    from morphogen.errors import UserError
+    from morphogen.work import cloud
 
     lie = cloud(model, data.limited(LOOK_AT))
     rows = lie.active[:n]
@@ -50,15 +73,10 @@ def traverse(
         raise UserError(
             "no dimension of the code moves with the data, the code is collapsed; train free-bits-vae or cyclical-vae"
         )
-    stops = torch.linspace(-width, width, steps) if steps > 1 else torch.zeros(1)
-    codes = lie.mean.repeat(len(rows) * steps, 1)
-    for row, dimension in enumerate(rows):
-        codes[row * steps : (row + 1) * steps, dimension] += stops * lie.scale[dimension]
-    values = Values(decode_all(model, codes, label, ROWS), model.space, steps)
-    values.remark = (
+    remark = (
         f"{len(lie.active)} of {len(lie.order)} dimensions are active; rows, from the top: {', '.join(map(str, rows))}"
     )
-    return values
+    return lie.mean, torch.diag(lie.scale)[rows], remark
 
 
 @task

@@ -1,0 +1,31 @@
+"""One value within the range of the data: what a generator says."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from morphogen.core.build import register
+from morphogen.core.conditional import Family
+from morphogen.core.distribution import Distribution
+from morphogen.core.space import Space
+from morphogen.errors import UserError
+from morphogen.families.normal import Point
+
+__all__ = ["squashed"]
+
+
+@register("families")
+class squashed(Family):
+    """One value and no doubt, by tanh from black to white where the data has levels: a generator's last word."""
+
+    def __init__(self, space: Space, /) -> None:
+        if space.kind == "tokens":
+            raise UserError(
+                "tokens have no values between them, so nothing can be learned through them; use categorical"
+            )
+        super().__init__(space, numbers=1)
+
+    def forward(self, said: Tensor) -> Distribution:
+        (value,) = self.split(said)
+        return Point(0.5 + 0.5 * torch.tanh(value) if self.space.levels else value, self.event)

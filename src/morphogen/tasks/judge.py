@@ -1,0 +1,65 @@
+"""Score: how good samples are, by numbers that carry their protocol."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from morphogen.tasks.task import Count, Seed, task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from morphogen.core.model import Samples
+    from morphogen.examples import Data
+
+__all__ = ["judge"]
+
+
+@task(exact=True)
+def judge(
+    model: Samples,
+    data: Data,
+    n: Count = 10_000,
+    *,
+    features: str | None = None,
+    scores: str | None = None,
+    samples: Path | None = None,
+    seed: Seed = 0,
+) -> dict[str, Any]:
+    """How good samples are: distances to held-out examples, precision and recall, modes, copies.
+
+    data: the examples to compare with, a set by name, or files; without it, the run's own test examples
+    n: how many samples are drawn, and at most how many examples they are compared with
+    features: what is looked at: pixels, pairs (of symbols), own, own:SET or inception:FILE@SHA256
+    scores: of fid, kid, precision, recall, density, coverage, swd, is, modes, copies; without it, all that fit
+    samples: a file or folder of samples to judge in place of the model's own
+    seed: of the samples, and of all that scores draw
+    """
+    from morphogen import judges
+    from morphogen.judging import Case, some
+
+    extractor = judges.judge_of(features or judges.usual(data.data), data.data, model.space)
+    x, words = _samples(model, samples, n, seed)
+    said = Case(x, some(data, n, seed), extractor, seed).scores(scores)
+    if data.data.view is not None:
+        words["note"] = "samples are centres, rounded, and the data is drawn anew: --binary threshold treats both alike"
+    said["protocol"] = words | said["protocol"]
+    return said
+
+
+def _samples(model: Samples, given: Path | None, n: int, seed: int) -> tuple[Tensor, dict[str, Any]]:
+    """The examples to judge, as they would be saved and read again, and what is to be said of them."""
+    from morphogen import files
+    from morphogen.errors import UserError
+    from morphogen.tasks.make import sample
+
+    if given is not None:
+        stored, _ = files.load_examples([given], model.space)
+        return model.space.read(stored[:n]), {"samples": str(given)}
+    x = sample(model, n, seed=seed).x
+    if x.is_floating_point() and not bool(x.isfinite().all()):
+        raise UserError("the model's samples are not finite, so they cannot be judged; use an earlier state of the run")
+    words = {"samples": f"drawn by `sample`, seed {seed}, at the levels that they would be saved at"}
+    return model.space.read(model.space.write(x)), words
