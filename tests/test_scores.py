@@ -129,8 +129,10 @@ def test_kernel_agrees_with_sums_written_out():
     between = sum(k(a, b) for a in x for b in y)
     wanted = among[0] / 72 + among[1] / 42 - 2 * between / 63
     assert discrepancy(x, y) == pytest.approx(wanted, rel=1e-12)
-    assert kernel(*two(7, 7, 3), size=7).subsets == 1
-    assert kernel(*two(7, 7, 3), size=7).facts()["standard_error"] is None
+    few, many = two(9, 7, 3), two(157, 123, 3)
+    assert kernel(*few).value == pytest.approx(wanted, rel=1e-12)
+    assert kernel(*few).facts()["standard_error"] is None
+    assert kernel(*many).value == pytest.approx(discrepancy(*(s.x for s in many)), rel=1e-9)
 
 
 def test_kernel_is_unbiased_and_its_error_honest():
@@ -138,9 +140,7 @@ def test_kernel_is_unbiased_and_its_error_honest():
     values, errors = (torch.tensor(v) for v in ([s.value for s in said], [s.error for s in said]))
     assert abs(float(values.mean())) < 3 * float(values.std()) / 60**0.5  # the same distribution: 0 on average
     assert bool((values < 0).any())
-    assert 0.7 < float(errors.square().mean().sqrt() / values.std()) < 1.4
-    assert said[0].subsets == 10
-    assert said[0].size == 20
+    assert 0.8 < float(errors.square().mean().sqrt() / values.std()) < 2.0  # rather too careful where sets are alike
 
 
 # Precision, recall, density, coverage
@@ -228,7 +228,7 @@ def test_a_shuffled_order_changes_nothing(width):
     for name, said in before.items():
         assert after[name]["value"] == pytest.approx(said["value"], rel=1e-9, abs=1e-12), name
         assert after[name]["interval"] == pytest.approx(said["interval"], rel=1e-6, abs=1e-9), name
-    assert before["kid"] == after["kid"]  # the same subsets, bit for bit
+    assert before["kid"] == after["kid"]  # the same blocks, bit for bit
 
 
 def test_batches_of_any_size_change_nothing():
@@ -257,6 +257,9 @@ def test_rows_that_are_alike_do_not_stand_together():
     for x in (torch.eye(3)[torch.arange(3000) % 3], torch.eye(3)[torch.arange(3000) % 3] + 1e-6 * cloud(3000, 3)):
         blocks = x[shuffled(x, 0)].round().reshape(10, 300, 3).mean(1)
         assert bool(((blocks - 1 / 3).abs() < 0.1).all())
+    shares = torch.cat([torch.eye(2).repeat(500, 1)[shuffled(torch.eye(2).repeat(500, 1), s)][:100] for s in range(50)])
+    spread = shares[:, 0].reshape(50, 100).mean(1).std()  # of a draw of 100 of 1,000 without putting back: 0.047
+    assert 0.03 < float(spread) < 0.07
     sure = torch.eye(5).repeat(200, 1)
     low, high = inception_score(seen_as(sure)).interval
     assert high - low < 0.1
@@ -334,7 +337,7 @@ def test_classes_of_stacked_digits():
     few = count_classes(labels[:250].repeat(3), 1000, how="")
     assert (few.hit, few.kl) == (250, pytest.approx(math.log(4)))
     assert count_classes(torch.zeros(50), 10, how="").facts()["kl"] == pytest.approx(math.log(10))
-    told = count_classes(torch.arange(2).repeat(10), 2, expected=torch.tensor([3, 3]), how="").facts()
+    told = count_classes(torch.tensor([0] * 15 + [1] * 5), 2, expected=torch.tensor([3, 3]), how="").facts()
     low, high = told["kl_interval"]
     assert 0 <= low < high
 

@@ -32,7 +32,7 @@ def usual(data: Dataset) -> str:
     """What is looked through where nobody says: a classifier where there are labels, else the values themselves."""
     if isinstance(data.space, Tokens):
         return "pairs"
-    return "own" if _labelled(data) else "pixels"
+    return data.judge or ("own" if _labelled(data) else "pixels")
 
 
 def judge_of(word: str, data: Dataset, space: Space) -> Extractor:

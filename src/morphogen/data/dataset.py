@@ -62,6 +62,7 @@ class Dataset:
     view: Callable[[Tensor], Tensor] | None = None
     protocol: str = ""
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    judge: str = ""  # whose features tell its samples apart, where the classes themselves are not what to learn
 
     def facts(self) -> dict[str, Any]:
         """What a run keeps of its data, so that it can be used where the data is not."""

@@ -41,14 +41,14 @@ class Logistics(Distribution):
 
     def log_prob(self, x: Tensor) -> Tensor:
         x = 2 * self._split(x) - 1
-        mean = self._means(x)
         half = 1 / (self.levels - 1)
         inverse = torch.exp(-self.log_scale)
-        upper, lower = inverse * (x - mean + half), inverse * (x - mean - half)
-        # the bins at both ends reach to infinity; inside, log(sigmoid(u) - sigmoid(l)) written without cancellation:
-        # u - l = 2 half / s, and sigmoid(u) - sigmoid(l) = sigmoid(u) sigmoid(-l) (1 - exp(l - u))
-        inside = F.logsigmoid(upper) + F.logsigmoid(-lower) + torch.log(-torch.expm1(-2 * half * inverse))
-        log_p = torch.where(x < -1 + half, F.logsigmoid(upper), torch.where(x > 1 - half, F.logsigmoid(-lower), inside))
+        away, wide = inverse * (x - self._means(x)), inverse * half
+        # sigmoid(u) - sigmoid(l) without cancellation, u, l = away +- wide: log is -softplus(-u) - softplus(l)
+        # + log(1 - exp(l - u)); the bins at both ends reach to infinity, where one of the first two is left alone
+        above, below = (x > half - 1).to(x.dtype), (x < 1 - half).to(x.dtype)
+        inside = (above * below) * torch.log(-torch.expm1(-2 * wide))
+        log_p = inside - below * F.softplus(-away - wide) - above * F.softplus(away - wide)
         depth_axis = -self.sites - 1
         each = torch.logsumexp(log_p.sum(depth_axis) + torch.log_softmax(self.logits, depth_axis), depth_axis)
         return each.flatten(-self.sites).sum(-1)
@@ -57,7 +57,7 @@ class Logistics(Distribution):
         """A datum as (1, depth, *sites)."""
         axis = self.mean.dim() - self.sites - 1
         depth, sites = self.mean.shape[axis], self.mean.shape[axis + 1 :]
-        return x.reshape(*x.shape[: x.dim() - self.event], 1, depth, *sites)
+        return x.contiguous().reshape(*x.shape[: x.dim() - self.event], 1, depth, *sites)
 
     def _means(self, x: Tensor) -> Tensor:
         """Means given the colours before: m_j + sum_{i<j} link_ji x_i."""
@@ -65,13 +65,11 @@ class Logistics(Distribution):
         depth = self.mean.shape[axis]
         if depth == 1:
             return self.mean
-        means = [self.mean.select(axis, 0)]
-        row = 0
-        for j in range(1, depth):
-            mean = self.mean.select(axis, j)
-            for i in range(j):
-                mean = mean + self.link.select(axis, row) * x.select(axis, i)
-                row += 1
+        links, colours = iter(self.link.unbind(axis)), x.unbind(axis)
+        means: list[Tensor] = []
+        for mean in self.mean.unbind(axis):  # in pieces, whose gradients are put together again in one go
+            for colour in colours[: len(means)]:
+                mean = mean + next(links) * colour
             means.append(mean)
         return torch.stack(torch.broadcast_tensors(*means), axis)  # type: ignore[no-untyped-call]
 
@@ -149,8 +147,8 @@ class logistics(Family):
 
     def forward(self, said: Tensor) -> Logistics:
         k, c, sites = self.mixture, self.depth, self.space.sites
-        said = said.reshape(*said.shape[: said.dim() - len(self.out.shape)], k, 1 + 2 * c + self.links, *sites)
-        said = said + self.start
+        # laid out site by site, like the data: of two layouts in one sum, the slower one wins
+        said = said.contiguous().reshape(*said.shape[: said.dim() - len(self.out.shape)], k, -1, *sites) + self.start
         axis = -len(sites) - 1
         logits, mean, log_scale, link = torch.split(said, [1, c, c, self.links], axis)
         return Logistics(

@@ -30,7 +30,7 @@ __all__ = ["Extractor", "Pairs", "Pixels", "Seen", "as_seen", "comparable", "see
 
 BLOCK = 250  # examples that are looked at at once
 BUCKETS = 1024
-SPREAD = 0x1E3779B97F4A7C15 * 2 + 1  # an odd number near the golden ratio's 2^62: its multiples spread evenly
+SPREAD = 0x1E3779B97F4A7C15 * 2 + 1  # an odd number: multiplying by it loses nothing
 
 
 class Extractor(Protocol):
@@ -186,7 +186,14 @@ def shuffled(x: Tensor, seed: int) -> Tensor:
     coarse, place = coarse[order], torch.arange(len(x))
     first = torch.cat([place.new_ones(1, dtype=torch.bool), coarse[1:] != coarse[:-1]])
     number = place - torch.where(first, place, 0).cummax(0).values
-    return order[(coarse + number * SPREAD).argsort(stable=True)]
+    return order[_stirred(coarse + number * SPREAD).argsort(stable=True)]
+
+
+def _stirred(key: Tensor) -> Tensor:
+    """Keys that lie evenly, made random: blocks of rows should differ as much as chance lets them."""
+    for shift in (30, 27, 31):
+        key = (key ^ (key >> shift)) * SPREAD
+    return key ^ (key >> 32)
 
 
 def _hash(x: Tensor, seed: int) -> Tensor:

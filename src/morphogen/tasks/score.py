@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from morphogen.errors import UserError
 from morphogen.tasks.task import Count, Seed, task
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from morphogen.opened import OpenRun
 
 __all__ = ["evaluate", "fidelity", "score"]
+
+JUDGED = 10_000  # samples that `evaluate` draws at most
 
 
 @task(exact=True)
@@ -73,16 +76,28 @@ def evaluate(
     seed: of those draws
     """
     from morphogen import figures, report
-    from morphogen.abilities import Unable
 
     few = data.limited(n)
-    metrics = {"likelihood": ("score", {"samples": samples, "seed": seed}), "reconstruction": ("fidelity", {})}
+    metrics = {
+        "likelihood": ("score", {"samples": samples, "seed": seed}),
+        "reconstruction": ("fidelity", {}),
+        "samples": ("judge", {"n": min(len(few), JUDGED), "seed": seed}),
+    }
     said: dict[str, Any] = {}
     for name, (by, how) in metrics.items():
         try:
             said[name] = getattr(run, by)(few, **how)
-        except Unable as refusal:
+        except UserError as refusal:  # the model is unable, or the examples are too few for that metric
             said[name] = {"not measured": str(refusal)}
+    said |= _apart(said.pop("samples"))
     figures.curves(run.run)
     written = report.write(run.run, said)
     return said | {"report": str(written)}
+
+
+def _apart(judged: dict[str, Any]) -> dict[str, Any]:
+    """Each score of samples as a metric of its own, with all of its protocol."""
+    shared = judged.pop("protocol", {})
+    if not shared:
+        return {"samples": judged}
+    return {name: facts | {"protocol": shared | facts["protocol"]} for name, facts in judged.items()}
