@@ -31,6 +31,7 @@ RUNS = {
     "runs/guide-digits": "vae digits train.minutes=0.5",
     "runs/guide-mnist": "mnist mnist train.minutes=10",
     "runs/guide-plane": "classic-bounded-bernoulli mnist",
+    "runs/guide-gan": "mnist-gan mnist train.minutes=5",
     "runs/guide-conditional": "conditional-vae digits train.steps=1500",
 }
 

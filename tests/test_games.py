@@ -14,6 +14,7 @@ from morphogen import session
 from morphogen.core import noise
 from morphogen.core.batch import Batch
 from morphogen.core.build import names, part
+from morphogen.core.conditional import Conditional
 from morphogen.core.game import Bout
 from morphogen.core.model import teams
 from morphogen.core.noise import Noise
@@ -247,6 +248,39 @@ def test_ada_follows_the_critic() -> None:
     assert float(said["augment/p"]) < 0.1, "one that is at a loss sees fewer"
     augment.eval().learn(torch.full((N,), 3.0))
     assert float(augment.p) == float(said["augment/p"]), "in use it learns nothing"
+
+
+# Habits
+
+
+def test_path_length_against_the_closed_form() -> None:
+    """Of a linear painter every path is as long as its Jacobian says: J^T y, whatever the style."""
+
+    class Painter(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.matrix = nn.Parameter(torch.randn(64, 4))
+
+        def styled(self, z: Tensor, y: Tensor | None) -> Tensor:
+            return 2 * z
+
+        def paint(self, w: Tensor) -> Tensor:
+            return (w @ self.matrix.T).reshape(-1, 1, 8, 8)
+
+    generator = Conditional(part("nets", MLP), part("families", "point"), Vector(4), GREY)
+    generator.net = Painter()
+    habit = part("habits", {"use": "pathlength", "memory": 0.0})(GREY)
+    z = torch.randn(N, 4).requires_grad_()
+    with noise.source(Noise(4)):
+        ray = noise.normal((N, 1, 8, 8), event=3, like=z).flatten(1) / 8
+    length = (ray @ generator.net.matrix).norm(dim=1)
+    with noise.source(Noise(4)):
+        cost = habit(generator, z, None)
+    assert torch.allclose(cost, (length - length.mean()).square(), rtol=1e-4)
+    (slope,) = torch.autograd.grad(cost.sum(), [generator.net.matrix])
+    assert slope.abs().sum() > 0
+    with pytest.raises(UserError, match="style"):
+        habit(Conditional(part("nets", MLP), part("families", "point"), Vector(4), GREY), z, None)
 
 
 # Inversion

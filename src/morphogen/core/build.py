@@ -32,8 +32,8 @@ __all__ = ["Argument", "Part", "check", "describe", "names", "on_shelf", "part",
 
 Make = TypeVar("Make", bound=Callable[..., Any])
 SHELVES = (
-    "nets", "families", "priors", "terms", "games", "penalties", "augments", "guides", "schedules", "models", "data",
-    "metrics",
+    "nets", "families", "priors", "terms", "games", "penalties", "habits", "augments", "guides", "schedules", "models",
+    "data", "metrics",
 )  # fmt: skip
 
 _shelves: dict[str, dict[str, Callable[..., Any]]] = {shelf: {} for shelf in SHELVES}
@@ -135,6 +135,7 @@ Prior = Annotated[Part, on_shelf("priors")]
 Term = Annotated[Part, on_shelf("terms")]
 Game = Annotated[Part, on_shelf("games")]
 Penalty = Annotated[Part, on_shelf("penalties")]
+Habit = Annotated[Part, on_shelf("habits")]
 Augment = Annotated[Part, on_shelf("augments")]
 Guide = Annotated[Part, on_shelf("guides")]
 Schedule = Annotated[Part, on_shelf("schedules")]

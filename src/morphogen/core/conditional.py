@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -65,12 +66,13 @@ class Conditional(nn.Module):
 
 
 def one_hot(labels: Vector | None, y: Tensor | None) -> Tensor | None:
-    """Labels as networks take them; nothing where a model is not told labels."""
+    """Labels as networks take them, each class as strong as all of a code of as many numbers; nothing where a model is
+    not told labels. One 1 among ten numbers would be drowned by the code beside it (docs/LOG.md)."""
     if labels is None:
         return None
     if y is None:
         raise UserError("this model is conditional: it needs a label for each example")
-    return F.one_hot(y, labels.length).float()
+    return F.one_hot(y, labels.length).float() * math.sqrt(labels.length)
 
 
 def must_be_smooth(likelihood: Conditional, who: str) -> None:
@@ -78,5 +80,5 @@ def must_be_smooth(likelihood: Conditional, who: str) -> None:
     if likelihood.family.mass and likelihood.of.levels > 2:
         raise UserError(
             f"{who} learns through what the decoder says, and {type(likelihood.family).__name__} says levels, which "
-            "have no slope; set model.likelihood=normal-shared"
+            "have no slope; use normal-shared or squashed"
         )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from morphogen.core import noise
 
-__all__ = ["Distribution", "Factorised", "Mixture", "Normal", "sum_event"]
+__all__ = ["Distribution", "Factorised", "Mixture", "Normal", "sum_event", "tempered"]
 
 HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 
@@ -44,6 +44,11 @@ class Distribution:
     def kl_each(self, other: Distribution) -> Tensor | None:
         """KL(self || other) for each element in closed form, None where there is none."""
         return None
+
+
+def tempered(p: Distribution, n: int, temperature: float) -> Tensor:
+    """n draws, pulled towards the centre (temperature below 1) or pushed away from it."""
+    return p.centre + temperature * (p.sample((n,)) - p.centre)
 
 
 class Factorised(Distribution):

@@ -1,5 +1,6 @@
 """A game: two opposed losses of what a critic says of real and of made-up examples. A penalty: what a critic must not
-do. An augment: through which glasses it sees. A guide: what else it is asked.
+do. A habit: what a generator must not do. An augment: through which glasses a critic sees. A guide: what else it is
+asked.
 
 A critic's score is a number per example, higher where it takes the example for real.
 """
@@ -15,10 +16,11 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from morphogen.core.build import Part
+from morphogen.core.conditional import Conditional
 from morphogen.core.schedule import schedule
 from morphogen.core.space import Space
 
-__all__ = ["Augment", "Bout", "Game", "Guide", "Penalty"]
+__all__ = ["Augment", "Bout", "Game", "Guide", "Habit", "Penalty"]
 
 Ask = Callable[[Tensor, Tensor | None], Tensor]
 
@@ -81,6 +83,22 @@ class Penalty(nn.Module):
         """The squared length of the gradient of each score with respect to its example."""
         (gradient,) = torch.autograd.grad(said.sum(), x, create_graph=True)
         return (self.unit * gradient).square().flatten(1).sum(1)
+
+
+class Habit(nn.Module):
+    """`forward(generator, z, y)` is a cost per example of how the generator goes about it, which the model weighs; done
+    only every so many steps, it weighs as much more."""
+
+    def __init__(self, space: Space, weight: float | Part = 1.0, every: PositiveInt = 1) -> None:
+        super().__init__()
+        self.weight, self.every = schedule(weight), every
+
+    def due(self, step: int) -> bool:
+        """Whether this step pays."""
+        return step % self.every == 0
+
+    def forward(self, generator: Conditional, z: Tensor, y: Tensor | None) -> Tensor:
+        raise NotImplementedError
 
 
 class Augment(nn.Module):

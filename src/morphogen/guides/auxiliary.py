@@ -3,14 +3,13 @@ the critic names the class as well, and the generator is to be named rightly."""
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from morphogen.core.build import register
 from morphogen.core.game import Guide
 from morphogen.core.space import Vector
 from morphogen.errors import UserError
-from morphogen.nets.blocks import linear
 
 __all__ = ["auxiliary"]
 
@@ -23,7 +22,7 @@ class auxiliary(Guide):
         super().__init__()
         if labels is None:
             raise UserError("auxiliary names classes: set model.labelled=true, on data with labels")
-        self.classify = linear(features, labels.length, gain=1.0)
+        self.classify = nn.Linear(features, labels.length)
 
     def real(self, features: Tensor, y: Tensor | None) -> Tensor | None:
         assert y is not None

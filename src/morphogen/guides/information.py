@@ -4,14 +4,13 @@ critic that reads them back; they come to mean something by themselves."""
 from __future__ import annotations
 
 from pydantic import NonNegativeInt
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from morphogen.core.build import register
 from morphogen.core.game import Guide
 from morphogen.core.space import Vector
 from morphogen.errors import UserError
-from morphogen.nets.blocks import linear
 
 __all__ = ["information"]
 
@@ -40,7 +39,7 @@ class information(Guide):
                 "numbers so that there are some and not too many"
             )
         self.categories, self.numbers = categories, numbers
-        self.read = linear(features, categories + numbers, gain=1.0)
+        self.read = nn.Linear(features, categories + numbers)
 
     def fake(self, features: Tensor, y: Tensor | None, z: Tensor) -> Tensor | None:
         said = self.read(features).float()

@@ -14,9 +14,9 @@ from torch.nn import ModuleList
 from morphogen.core import game as rules
 from morphogen.core.batch import Batch
 from morphogen.core.build import Family, Game, Net, Penalty, Prior, register
-from morphogen.core.conditional import Conditional
+from morphogen.core.conditional import Conditional, must_be_smooth
 from morphogen.core.critic import Critic, held
-from morphogen.core.distribution import Distribution
+from morphogen.core.distribution import Distribution, tempered
 from morphogen.core.game import Bout
 from morphogen.core.model import Model, Turn
 from morphogen.core.space import Space, Vector
@@ -49,6 +49,7 @@ class bigan(Model):
         super().__init__()
         self.space, self.code = space, Vector(latent)
         self.generator = Conditional(net, family, self.code, space)
+        must_be_smooth(self.generator, "bigan")
         self.posterior = Conditional(net, posterior, space, self.code)
         self.prior = prior(self.code, space)
         self.critic = Critic(critic or net, space, features, beside=self.code)
@@ -103,5 +104,4 @@ class bigan(Model):
 
     def sample(self, n: int, y: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         """New examples."""
-        prior = self.prior(self.posterior)
-        return self.decode(prior.centre + temperature * (prior.sample((n,)) - prior.centre))
+        return self.decode(tempered(self.prior(self.posterior), n, temperature))

@@ -13,10 +13,10 @@ from torch.nn import ModuleList
 
 from morphogen.core import game as rules
 from morphogen.core.batch import Batch
-from morphogen.core.build import Augment, Family, Game, Guide, Net, Penalty, Prior, part, register
-from morphogen.core.conditional import Conditional, one_hot
+from morphogen.core.build import Augment, Family, Game, Guide, Habit, Net, Penalty, Prior, part, register
+from morphogen.core.conditional import Conditional, must_be_smooth, one_hot
 from morphogen.core.critic import Critic, held
-from morphogen.core.distribution import Distribution
+from morphogen.core.distribution import Distribution, tempered
 from morphogen.core.game import Bout
 from morphogen.core.model import Model, Turn
 from morphogen.core.space import Space, Vector
@@ -55,6 +55,7 @@ class gan(Model):
         prior: Prior = "normal",  # type: ignore[assignment]
         game: Game = "r3",  # type: ignore[assignment]
         penalties: list[Penalty] = ["r1", "r2"],  # type: ignore[list-item]  # noqa: B006  (never written to)
+        habits: list[Habit] = [],  # noqa: B006
         augment: Augment = "none",  # type: ignore[assignment]
         guides: list[Guide] = [],  # noqa: B006
         steps: PositiveInt = 1,
@@ -70,6 +71,7 @@ class gan(Model):
         self.space, self.code, self.labels = space, Vector(latent), labels if labelled else None
         self.steps, self.descent = steps, descent
         self.generator = Conditional(net, family, self.code, space, self.labels)
+        must_be_smooth(self.generator, "gan")
         self.prior = prior(self.code, space)
         asked = [guide(features, self.code, self.labels) for guide in guides]
         self.critic = Critic(critic or net, space, features, self.labels, guides=asked)
@@ -77,6 +79,7 @@ class gan(Model):
         self.penalties = cast("Sequence[rules.Penalty]", ModuleList(penalty(space) for penalty in penalties))
         for penalty in self.penalties:
             penalty.fit(self.critic)
+        self.habits = cast("Sequence[rules.Habit]", ModuleList(habit(space) for habit in habits))
         self.augment: rules.Augment = augment(space)
         self.encoder: Conditional | None = None
         if encoder is not None:
@@ -98,7 +101,7 @@ class gan(Model):
             fake = self.make(z, y)
         yield self.critics_turn(batch.x, fake.detach(), z, y, step)
         if turn:
-            yield self.generators_turn(batch.x, fake, z, y)
+            yield self.generators_turn(batch.x, fake, z, y, step)
         if self.encoder is not None:
             yield self.encoders_turn(self.encoder, batch.x, fake.detach(), z, y)
 
@@ -122,7 +125,7 @@ class gan(Model):
         }
         return Turn("critic", _mean(costs), log=log | dict(self.augment.learn(said_real)))
 
-    def generators_turn(self, x: Tensor, fake: Tensor, z: Tensor, y: Tensor | None) -> Turn:
+    def generators_turn(self, x: Tensor, fake: Tensor, z: Tensor, y: Tensor | None, step: int) -> Turn:
         """Being taken for real."""
         with held(self.critic):
             features = self.critic.features(self.augment(fake))
@@ -131,6 +134,8 @@ class gan(Model):
                 real = self.ask(x, y) if self.game.pairs else said
             costs = [self.game.generator(real, said)]
             costs += [cost for guide in self.critic.guides if (cost := guide.fake(features, y, z)) is not None]
+        due = [habit for habit in self.habits if habit.due(step)]
+        costs += [habit.weight(step) * habit.every * habit(self.generator, z, y) for habit in due]
         varied = (_apart(fake.detach()) / _apart(x)).clamp_max(100)  # of pictures that are all alike: any number
         return Turn("generator", _mean(costs), log={"diversity": varied})
 
@@ -176,8 +181,7 @@ class gan(Model):
 
     def sample(self, n: int, y: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         """New examples; a conditional model that is not told labels goes through them in turn."""
-        prior = self.prior(self.generator)
-        z = prior.centre + temperature * (prior.sample((n,)) - prior.centre)
+        z = tempered(self.prior(self.generator), n, temperature)
         if self.labels is not None and y is None:
             y = torch.arange(n, device=z.device) % self.labels.length
         return self.decode(z, y)

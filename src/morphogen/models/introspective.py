@@ -14,7 +14,7 @@ from torch import Tensor
 from morphogen.core.batch import Batch
 from morphogen.core.build import Family, Net, Prior, part, register
 from morphogen.core.conditional import Conditional, must_be_smooth
-from morphogen.core.distribution import Distribution
+from morphogen.core.distribution import Distribution, tempered
 from morphogen.core.inference import Inference, Latent
 from morphogen.core.model import Model, Turn
 from morphogen.core.space import Space, Vector
@@ -116,5 +116,4 @@ class introspective(Model):
 
     def sample(self, n: int, y: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         """New examples."""
-        prior = self.prior(self.posterior)
-        return self.decode(prior.centre + temperature * (prior.sample((n,)) - prior.centre))
+        return self.decode(tempered(self.prior(self.posterior), n, temperature))

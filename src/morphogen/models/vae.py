@@ -14,7 +14,7 @@ from torch.nn import ModuleList
 from morphogen.core.batch import Batch
 from morphogen.core.build import Family, Net, Prior, Term, part, register
 from morphogen.core.conditional import Conditional, one_hot
-from morphogen.core.distribution import Distribution
+from morphogen.core.distribution import Distribution, tempered
 from morphogen.core.inference import Inference, Latent
 from morphogen.core.model import Model, Turn
 from morphogen.core.schedule import Count, schedule
@@ -107,8 +107,7 @@ class vae(Model):
 
     def sample(self, n: int, y: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         """New examples; a conditional model that is not told labels goes through them in turn."""
-        prior = self.prior(self.posterior)
-        z = prior.centre + temperature * (prior.sample((n,)) - prior.centre)
+        z = tempered(self.prior(self.posterior), n, temperature)
         if self.labels is not None and y is None:
             y = torch.arange(n, device=z.device) % self.labels.length
         return self.decode(z, y)
