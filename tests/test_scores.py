@@ -25,6 +25,7 @@ from morphogen.metrics import inception
 from morphogen.metrics.classifier import HIDDEN, Classifier, Own
 from morphogen.metrics.copies import copies, nearest, same_pairs
 from morphogen.metrics.coverage import coverage, radii
+from morphogen.metrics.detail import fine, has_detail
 from morphogen.metrics.features import Pairs, Pixels, Seen, as_seen, see, shuffled, square_distances
 from morphogen.metrics.frechet import Moments, distance, frechet
 from morphogen.metrics.inception_score import inception_score
@@ -711,3 +712,16 @@ def test_samples_that_are_not_finite_are_refused(runs, monkeypatch):
     )
     with pytest.raises(UserError, match=r"not finite.*earlier state"):
         runs["digits"].judge(n=20)
+
+
+def test_fine_detail_is_what_blur_takes_away() -> None:
+    space = Image(16, 16, 3)
+    x = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    blurred = torch.nn.functional.avg_pool2d(x, 3, stride=1, padding=1)
+    assert (fine(blurred, space) < 0.2 * fine(x, space)).all()
+    assert torch.allclose(fine(x + 0.3, space), fine(x, space)), "brightness is no detail"
+    power = torch.fft.fft2(x.double(), norm="ortho").abs().square().sum() / space.size
+    assert float(fine(x, space).sum()) < float(power), "a part of all the power there is"
+    assert has_detail(space)
+    assert not has_detail(Vector(64))
+    assert not has_detail(Image(1, 1, 3))
