@@ -489,7 +489,7 @@ def test_a_term(name: str, samples: int, space: str) -> None:
     slopes = [p.grad for p in model.parameters() if p.grad is not None]
     assert sum(float(s.abs().sum()) for s in slopes) > 0
     assert all(torch.isfinite(s).all() for s in slopes)
-    assert all(turn.player == "critic" for turn in term.rehearse(model.infer(x)))
+    assert all(turn.player == "critic" for turn in term.rehearse(model.infer(x), 3))
     assert small("terms", name, weight=2.5)(SPACES[space]).weight(7) == 2.5
     ramp = small("terms", name, weight={"use": "ramp", "to": 4.0, "steps": 10})(SPACES[space])
     assert [ramp.weight(s) for s in (0, 5, 20)] == [0.0, 2.0, 4.0]

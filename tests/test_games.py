@@ -307,6 +307,30 @@ def test_encoding_is_nearer_than_a_guess_and_a_row_knows_nothing_of_the_others()
     assert float(apart) < 0.1 * float((guess - x).square().mean())
 
 
+def test_descent_goes_on_from_the_best_start_and_keeps_the_best_code() -> None:
+    """|z| - 1 squared has a trough either side of a hill; at a huge rate the last step is a bad one."""
+
+    def decode(code: Tensor) -> Tensor:
+        return (code.square() - 1) * torch.tensor([[1.0, 0.5]])
+
+    x = decode(torch.tensor([[1.0, 1.0]])).repeat(2, 1)
+    starts = torch.tensor([[[5.0, 5.0], [0.9, 1.1]], [[1.1, 0.9], [-4.0, 6.0]]])
+    near = descend(decode, x, starts, steps=10, rate=1e-3)
+    assert (near - 1).abs().max() < 0.2, "the nearer of two starts goes on"
+    wild = descend(decode, x, starts[:1, :1].expand(1, 2, 2) * 0.2 + 0.02, steps=3, rate=30.0)
+    assert (decode(wild) - x).abs().max() < 0.2, "what was nearest is kept"
+
+
+def test_a_critic_that_is_held_costs_nothing() -> None:
+    """In the generator's turn nothing of the critic's is even prepared for a gradient; afterwards it can learn again."""
+    model = gan()
+    batch = Batch(pictures())
+    turns = {turn.player: turn for turn in model.play(batch, 0)}
+    asked = torch.autograd.grad(turns["generator"].loss, list(model.critic.parameters()), allow_unused=True)
+    assert all(slope is None for slope in asked)
+    assert all(p.requires_grad for p in model.critic.parameters())
+
+
 # What is said
 
 

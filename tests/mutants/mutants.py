@@ -12,6 +12,7 @@ from typing import NamedTuple
 __all__ = ["MUTANTS", "Mutant"]
 
 TRUTH, TRAIN, CONTRACT = "tests/test_truth.py", "tests/test_train.py", "tests/test_contract.py"
+GAMES, SCORES, GAN = "tests/test_games.py", "tests/test_scores.py", "models/gan.py"
 DATA, GOLDEN, RANKS, CRASH = (
     "tests/test_data.py",
     "tests/test_golden.py",
@@ -64,9 +65,9 @@ MUTANTS = [
     Mutant("bernoulli: sign of the logit", "families/bernoulli.py", "x * self.logits - F.softplus(self.logits", "x * self.logits - F.softplus(-self.logits", at(TRUTH, "bernoulli or scipy")),
     Mutant("categorical: softmax over the wrong axis", "families/categorical.py", "torch.log_softmax(logits, self.axis)", "torch.log_softmax(logits, -1)", at(TRUTH, "categorical")),
     Mutant("laplace: log 2 missing", "families/laplace.py", " - self.log_scale - math.log(2)", " - self.log_scale", at(TRUTH, "scipy")),
-    Mutant("logistics: the last bin ends", LOGISTICS, "torch.where(x > 1 - half, F.logsigmoid(-lower), inside)", "inside", at(TRUTH, "logistics")),
+    Mutant("logistics: the last bin ends", LOGISTICS, "above * F.softplus(away - wide)", "F.softplus(away - wide)", at(TRUTH, "logistics")),
     Mutant("logistics: levels for levels - 1", LOGISTICS, "half = 1 / (self.levels - 1)", "half = 1 / self.levels", at(TRUTH, "logistics")),
-    Mutant("logistics: link of another colour", LOGISTICS, "self.link.select(axis, row) * x.select(axis, i)", "self.link.select(axis, row) * x.select(axis, j)", at(TRUTH, "logistics")),
+    Mutant("logistics: link of another colour", LOGISTICS, "mean = mean + next(links) * colour", "mean = mean + next(links) * colours[0]", at(TRUTH, "logistics")),
     Mutant("logistics: mixture weights not normalised", LOGISTICS, "torch.log_softmax(self.logits, depth_axis)", "self.logits", at(TRUTH, "logistics")),
     # Terms and schedules
     Mutant("free bits: the maximum before the mean", "terms/rate.py", ".mean(0).clamp_min(self.floor).sum()", ".clamp_min(self.floor).mean(0).sum()", at(GOLDEN, "free")),
@@ -132,6 +133,17 @@ MUTANTS = [
     Mutant("the older state goes first", "run.py", "        disk.seal(new, tensors,", "        for path in self.states():\n            path.unlink()\n        disk.seal(new, tensors,", at(CRASH, "every_call")),
     Mutant("only one state is kept", "run.py", "KEPT_STATES = 2", "KEPT_STATES = 1", at(CRASH, "every_call")),
     Mutant("a damaged state ends the run", "run.py", "                troubles.append(str(error))\n                continue\n", "                raise\n", at(CRASH, "gives_way")),
+    Mutant("game: the generator plays the critic's side", "games/r3.py", "return F.softplus(real - fake)", "return F.softplus(fake - real)", at(GAMES, "opposed")),
+    Mutant("slopes in the wrong unit", "core/game.py", "0.5 if space.levels else 1.0", "1.0", at(GAMES, "closed_form")),
+    Mutant("a lazy penalty weighs once", GAN, "penalty.weight(step) * penalty.every * penalty(bout)", "penalty.weight(step) * penalty(bout)", at(GAMES, "lazy")),
+    Mutant("the generator moves a step early", GAN, "(step + 1) % self.steps == 0", "step % self.steps == 0", at(GAMES, "once_in_so_many")),
+    Mutant("the critic is not held", GAN, "        with held(self.critic):\n            features", "        if True:\n            features", at(GAMES, "costs_nothing")),
+    Mutant("ada runs away from the critic", "augments/ada.py", "torch.sign(self.signal - self.target)", "torch.sign(self.target - self.signal)", at(GAMES, "ada")),
+    Mutant("ada learns in use", "augments/ada.py", "        if self.training:\n            self.signal", "        if True:\n            self.signal", at(GAMES, "ada")),
+    Mutant("descent keeps the last code", "models/inversion.py", "better = apart.detach() < least", "better = apart.detach() < float('inf')", at(GAMES, "best")),
+    Mutant("the worst start goes on", "models/inversion.py", "apart.argmin(0)", "apart.argmax(0)", at(GAMES, "best")),
+    Mutant("labels fall silent", "core/conditional.py", " * math.sqrt(labels.length)", "", at(GOLDEN, "conditional")),
+    Mutant("fid: half of the cross term", "metrics/frechet.py", "- 2 * cross", "- cross", at(SCORES, "frechet or fid")),
     Mutant("two processes train one run", "run.py", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB", at(CRASH, "one_process")),
 ]
 # fmt: on

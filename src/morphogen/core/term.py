@@ -25,7 +25,7 @@ class Term(nn.Module):
     def join(self, model: Model) -> None:
         """Told once whose term it is: here is built what depends on the model, such as a judge of its codes."""
 
-    def rehearse(self, inference: Inference) -> Iterator[Turn]:
+    def rehearse(self, inference: Inference, step: int) -> Iterator[Turn]:
         """A learned term trains itself first; others have nothing to rehearse."""
         yield from ()
 

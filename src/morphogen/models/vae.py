@@ -77,7 +77,7 @@ class vae(Model):
     def play(self, batch: Batch, step: int) -> Iterator[Turn]:
         inference = self.infer(batch.x, batch.y, int(self.samples(step)))
         for term in self.terms:
-            yield from term.rehearse(inference)
+            yield from term.rehearse(inference, step)
         costs = [term.weight(step) * term(inference, step).mean() for term in self.terms]
         yield Turn("model", sum(costs[1:], start=costs[0]), log=self.measures(inference))
 

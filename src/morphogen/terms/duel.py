@@ -50,14 +50,15 @@ class Duel(Term):
         score: Tensor = self.critic(self.seen(x))
         return score
 
-    def bout(self, real: Tensor, fake: Tensor) -> Turn:
+    def bout(self, real: Tensor, fake: Tensor, step: int) -> Turn:
         """The critic's own turn."""
-        slopes = any(penalty.slopes for penalty in self.penalties)
+        due = [penalty for penalty in self.penalties if penalty.due(step)]
+        slopes = any(penalty.slopes for penalty in due)
         real, fake = (x.detach().float().requires_grad_(slopes) for x in (real, fake))
         bout = Bout(self.ask, real, fake, None, self.ask(real), self.ask(fake))
         cost = self.game.critic(bout.said_real, bout.said_fake).mean()
-        for penalty in self.penalties:
-            cost = cost + penalty.weight(0) * penalty(bout).mean()
+        for penalty in due:
+            cost = cost + penalty.weight(step) * penalty.every * penalty(bout).mean()
         return Turn("critic", cost, log={"critic/right": self.game.right(bout.said_real, bout.said_fake).detach()})
 
     def cost(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -103,8 +104,8 @@ class duel(Duel):
         said: Tensor = self.augment(x)
         return said
 
-    def rehearse(self, inference: Inference) -> Iterator[Turn]:
-        yield self.bout(inference.x, self.made(inference))
+    def rehearse(self, inference: Inference, step: int) -> Iterator[Turn]:
+        yield self.bout(inference.x, self.made(inference), step)
 
     def made(self, inference: Inference) -> Tensor:
         """What the decoder makes of codes, or of draws from the prior, as a coin falls; as in the paper, the encoder
@@ -150,8 +151,8 @@ class latent_duel(Duel):
         code: Space = cast("Any", model).code
         self.judge_by(Critic(critic, code, features), game, penalties, code)
 
-    def rehearse(self, inference: Inference) -> Iterator[Turn]:
-        yield self.bout(*self.codes(inference))
+    def rehearse(self, inference: Inference, step: int) -> Iterator[Turn]:
+        yield self.bout(*self.codes(inference), step)
 
     def forward(self, inference: Inference, step: int) -> Tensor:
         return self.cost(*self.codes(inference))
