@@ -322,7 +322,7 @@ def test_descent_goes_on_from_the_best_start_and_keeps_the_best_code() -> None:
 
 
 def test_a_critic_that_is_held_costs_nothing() -> None:
-    """In the generator's turn nothing of the critic's is even prepared for a gradient; afterwards it can learn again."""
+    """In the generator's turn nothing of the critic's is prepared for a gradient; afterwards it can learn again."""
     model = gan()
     batch = Batch(pictures())
     turns = {turn.player: turn for turn in model.play(batch, 0)}
