@@ -1036,3 +1036,10 @@ def test_the_log_is_json_with_finite_numbers(tmp_path: Path) -> None:
     assert [r["step"] for r in records if "loss/model" in r] == [1, 2, 3, 4, 5, 6]
     assert all(r["loss/model"] == pytest.approx(r["rate"] + r["distortion"], rel=1e-5) for r in records if "rate" in r)
     assert facts["valid"]["loss"] == pytest.approx(facts["valid"]["rate"] + facts["valid"]["distortion"])
+
+
+def test_batch_norm_of_one_number_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    """What torch calls an unexpected value has a name and a remedy."""
+    t = training(*make(tmp_path / "run", spec(model=BATCH_NORM, micro=1)))
+    with pytest.raises(UserError, match="norm=none"):
+        advance(t, 1)

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from morphogen import machine
 from morphogen.compiled import CompiledStep, NotCompilable, worth_compiling
@@ -73,8 +73,6 @@ class Training(Recovery):
         self.limit = self.plan.limit(examples)
         share = -(-self.batch // ranks.world)
         self.micro = min(self.plan.micro or share, share)
-        if self.micro == 1 and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in self.model.modules()):
-            raise UserError("batch norm needs more than one example at a time; add data, or set model.net.norm=none")
         self.step, self.elapsed, self.caution = 0, 0.0, 1.0
         self.shunned: list[int] = []
         self.sums: dict[str, Tensor] = {}
@@ -268,6 +266,10 @@ def train(training: Training) -> Iterator[Progress]:
                 raise
             training.halve(error)
             continue
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise UserError("batch norm needs more than one number to be a norm; add data, or set norm=none") from None
         training.watch(logs)
         if training.step % training.ask_every == 0 and not training.sound():
             training.roll_back(logs)
