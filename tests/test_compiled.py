@@ -43,7 +43,8 @@ def test_a_compiled_run_is_the_run(tmp_path, leaves):
     assert eager.program is None
     assert compiled.program is not None
     for ours, theirs in zip(got, expected, strict=True):
-        assert ours == pytest.approx(theirs, rel=2e-4)
+        for key, value in theirs.items():  # a norm of gradients collects the rounding of all of them
+            assert ours[key] == pytest.approx(value, rel=1e-3 if key.startswith("gradient") else 2e-4), key
     for name, tensor in eager.tensors().items():  # Adam makes of a gradient of zero, but for rounding, a whole step
         apart = (compiled.tensors()[name].float() - tensor.float()).norm()
         assert apart <= 0.02 * tensor.float().norm() + 0.02, name
