@@ -402,7 +402,8 @@ def test_the_cheap_distance_is_small_only_for_what_is_alike() -> None:
 
 def test_directions_are_the_strongest_first() -> None:
     model = gan()
-    ways = model.directions()
+    start, ways = model.directions()
+    assert start.shape == (4,)
     assert torch.allclose(ways @ ways.T, torch.eye(4), atol=1e-5)
     first = next(m for m in model.generator.modules() if isinstance(m, nn.Linear))
     moved = [float((first.weight @ way).norm().detach()) for way in ways]

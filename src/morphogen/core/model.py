@@ -90,7 +90,7 @@ class Decodes(Protocol):
 class Steers(Protocol):
     """Knows which ways its code can be moved to much effect, without looking at data."""
 
-    def directions(self) -> Tensor: ...
+    def directions(self) -> tuple[Tensor, Tensor]: ...
 
 
 @runtime_checkable

@@ -171,13 +171,14 @@ class gan(Model):
         """The example of a code."""
         return self.make(z, one_hot(self.labels, y))
 
-    def directions(self) -> Tensor:
-        """Steps of the code that change most in what the generator makes first of it, the strongest first (Shen and
-        Zhou 2021, "Closed-form factorization of latent semantics in GANs"): a row each, as long as the code is wide."""
+    def directions(self) -> tuple[Tensor, Tensor]:
+        """A code to start from, and the steps that change most in what the generator makes first of it, a row each, the
+        strongest first (Shen and Zhou 2021, "Closed-form factorization of latent semantics in GANs"). The start is
+        drawn: the middle of many numbers is a place where no code of the prior lies."""
         layers = (m for m in self.generator.modules() if isinstance(m, nn.Linear) and m.in_features >= self.code.length)
         first = next(layers).weight[:, : self.code.length]
         ways: Tensor = torch.linalg.svd(first.float(), full_matrices=False).Vh
-        return ways
+        return self.prior(self.generator).sample(()), ways
 
     def sample(self, n: int, y: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         """New examples; a conditional model that is not told labels goes through them in turn."""

@@ -46,11 +46,9 @@ def traverse(
     from morphogen.work import decode_all
 
     if isinstance(model, Steers):
-        ways = model.directions()[:n].cpu()
-        middle, remark = (
-            torch.zeros_like(ways[0]),
-            f"the {len(ways)} strongest directions of the generator, from the top",
-        )
+        middle, ways = (codes.cpu() for codes in model.directions())
+        ways = ways[:n]
+        remark = f"the {len(ways)} strongest directions of the generator, from the top"
     else:
         middle, ways, remark = _active_ways(model, data, n)
     stops = torch.linspace(-width, width, steps) if steps > 1 else torch.zeros(1)
