@@ -28,7 +28,7 @@ MORPHOGEN = Path(sys.executable).with_name("morphogen")
 LINES = 40
 
 RUNS = {
-    "runs/guide-digits": "vae digits train.minutes=0.5",
+    "runs/guide-digits": "vae digits train.minutes=0.5 train.patience=3",
     "runs/guide-mnist": "mnist mnist train.minutes=10",
     "runs/guide-plane": "classic-bounded-bernoulli mnist",
     "runs/guide-gan": "mnist-gan mnist train.minutes=5",

@@ -47,7 +47,7 @@ def main() -> None:
     began = time.perf_counter()
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as fast for pictures of 8x8, and steady on a busy machine
     run = fresh()
-    morphogen(f"train vae digits train.minutes=0.5 --run {run}")
+    morphogen(f"train vae digits train.minutes=0.5 train.patience=3 --run {run}")
     morphogen(f"sample {run} -n 64 -o {run}/samples.png")
     show(run)
     morphogen(f"reconstruct {run} -n 8 -o {run}/reconstructions.png")

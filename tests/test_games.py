@@ -367,6 +367,17 @@ def test_what_goes_wrong_is_said_with_its_remedy(last: dict[str, float], name: s
     assert word in said[name]
 
 
+def test_overfitting_is_said_with_where_it_began() -> None:
+    looks = [{"step": 100 * i, "valid/loss": 90.0 + abs(i - 6)} for i in range(1, 20)]
+    assert findings(looks[:7]) == {}
+    said = findings(looks)
+    assert list(said) == ["overfitting"]
+    assert "step 600 (90)" in said["overfitting"]
+    assert "train.patience" in said["overfitting"]
+    falling = [{"step": i, "valid/loss": -100.0 - i} for i in range(20)]
+    assert findings(falling) == {}, "a density's loss may be below nothing"
+
+
 def test_a_run_says_it_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = {"model": {"use": "gan", "latent": 2, "net": MLP}, "train": {"steps": 3}}
     run, data = session.start(recipe, "digits", [], tmp_path / "run")

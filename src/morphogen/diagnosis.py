@@ -12,7 +12,7 @@ __all__ = ["findings"]
 
 Record = Mapping[str, Any]
 LAST = 4  # records that must agree: one of them says what one batch said
-SAME, SURE, FAINT, HEART, EMPTY = 0.05, 0.98, 1e-3, 0.5, 0.1
+SAME, SURE, FAINT, HEART, EMPTY, WORSE = 0.05, 0.98, 1e-3, 0.5, 0.1, 0.02
 
 
 def findings(records: Sequence[Record]) -> dict[str, str]:
@@ -82,6 +82,22 @@ def empty_code(records: Sequence[Record]) -> str:
     )
 
 
+def overfitting(records: Sequence[Record]) -> str:
+    """Held-out examples get worse while training goes on."""
+    looks = [(float(r["valid/loss"]), int(r.get("step", 0))) for r in records if "valid/loss" in r]
+    if len(looks) < 2 * LAST:
+        return ""
+    best, step = min(looks)
+    worse = best + WORSE * abs(best)
+    if min(looks[-LAST:])[0] <= worse:
+        return ""
+    return (
+        f"the model learns its examples by heart: held-out ones were best at step {step:,} ({best:.4g}) and are at "
+        f"{looks[-1][0]:.4g} now; set train.patience=3, which stops there and keeps those weights, or give it more data"
+    )
+
+
 RULES: dict[str, Callable[[Sequence[Record]], str]] = {
     "collapse": collapse, "vanishing": vanishing, "by heart": by_heart, "empty code": empty_code,
+    "overfitting": overfitting,
 }  # fmt: skip

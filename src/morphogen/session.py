@@ -43,7 +43,7 @@ __all__ = ["fit", "start"]
 SHOWN = 64  # examples in a sample grid
 SAVE_SECONDS = 60.0
 LOOK_SHARE = 20.0  # against a budget of minutes, looking takes at most one part in so many
-FIRST, RECENT = 8, 60  # records that are kept to tell what goes wrong
+FIRST, RECENT = 8, 60  # records of training that are kept, beside all looks, to tell what goes wrong
 
 
 def complete(recipe: Any, data: Any, leaves: Iterable[str]) -> tuple[dict[str, Any], Dataset]:
@@ -182,7 +182,8 @@ class Session:
         """Tell the trackers; say in words what goes wrong, each thing once."""
         for tracker in self.trackers:
             tracker.write(record)
-        self.records = [*self.records[:FIRST], *self.records[FIRST:][-RECENT:], record]
+        trained, looks = ([r for r in self.records if ("fraction" in r) == is_step] for is_step in (True, False))
+        self.records = [*trained[:FIRST], *trained[FIRST:][-RECENT:], *looks, record]
         if self.ranks.rank == 0:
             said = findings(self.records)
             for name in sorted(said.keys() - self.found):
