@@ -1,7 +1,12 @@
 """The Python side: train, open, tasks as methods, values that show and save themselves."""
 
+import contextlib
 import inspect
 import json
+import os
+import sqlite3
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -213,3 +218,15 @@ def test_progress_lines(capsys, run):
     with bar("title", quiet=True) as show:
         show(Progress(5, 0.5, record), {})
     assert capsys.readouterr().err == ""
+
+
+def test_trackio_writes_offline(tmp_path):
+    """In a process of its own: trackio keeps threads and reads its folder when it is imported."""
+    pytest.importorskip("trackio", reason="trackio is an extra")
+    run = tmp_path / "run"
+    words = ["train", "vae", "digits", "train.steps=6", "train.log_every=2", 'train.track=["trackio"]', "--run", run]
+    quiet = {name: value for name, value in os.environ.items() if not name.startswith("TRACKIO")}
+    subprocess.run([sys.executable, "-m", "morphogen", *words], check=True, capture_output=True, env=quiet, timeout=100)
+    with contextlib.closing(sqlite3.connect(run / "trackio" / "morphogen.db")) as kept:
+        (rows,) = kept.execute("select count(*) from metrics").fetchone()
+    assert rows >= 3
