@@ -135,7 +135,7 @@ MUTANTS = [
     Mutant("a damaged state ends the run", "run.py", "                troubles.append(str(error))\n                continue\n", "                raise\n", at(CRASH, "gives_way")),
     Mutant("game: the generator plays the critic's side", "games/r3.py", "return F.softplus(real - fake)", "return F.softplus(fake - real)", at(GAMES, "opposed")),
     Mutant("slopes in the wrong unit", "core/game.py", "0.5 if space.levels else 1.0", "1.0", at(GAMES, "closed_form")),
-    Mutant("a lazy penalty weighs once", GAN, "penalty.weight(step) * penalty.every * penalty(bout)", "penalty.weight(step) * penalty(bout)", at(GAMES, "lazy")),
+    Mutant("a lazy penalty weighs once", "core/game.py", "self.weight(step) * self.every * self(*shown)", "self.weight(step) * self(*shown)", at(GAMES, "lazy")),
     Mutant("the generator moves a step early", GAN, "(step + 1) % self.steps == 0", "step % self.steps == 0", at(GAMES, "once_in_so_many")),
     Mutant("the critic is not held", GAN, "        with held(self.critic):\n            features", "        if True:\n            features", at(GAMES, "costs_nothing")),
     Mutant("ada runs away from the critic", "augments/ada.py", "torch.sign(self.signal - self.target)", "torch.sign(self.target - self.signal)", at(GAMES, "ada")),

@@ -57,24 +57,36 @@ class Bout:
     said_fake: Tensor
 
 
-class Penalty(nn.Module):
-    """`forward(bout)` is a cost per example, which the model weighs; done only every so many steps, it weighs as much
-    more (Karras et al. 2020 call it lazy)."""
+class Lazy(nn.Module):
+    """A cost per example, which the model weighs; done only every so many steps, it weighs as much more (Karras et al.
+    2020 call it lazy)."""
+
+    def __init__(self, weight: float | Part, every: PositiveInt) -> None:
+        super().__init__()
+        self.weight, self.every = schedule(weight), every
+
+    def due(self, step: int) -> bool:
+        """Whether this step pays."""
+        return step % self.every == 0
+
+    def owed(self, step: int, *shown: object) -> Tensor:
+        """What a step that is due pays for what it is shown."""
+        cost: Tensor = self.weight(step) * self.every * self(*shown)
+        return cost
+
+
+class Penalty(Lazy):
+    """`forward(bout)` is what a critic pays."""
 
     slopes: ClassVar[bool] = False  # whether it asks how the scores change with the examples
 
     def __init__(self, space: Space, weight: float | Part = 1.0, every: PositiveInt = 1) -> None:
-        super().__init__()
-        self.weight, self.every = schedule(weight), every
+        super().__init__(weight, every)
         # the papers' weights are for pixels from -1 to 1, where ours go from 0 to 1: slopes are half as steep there
         self.unit = 0.5 if space.levels else 1.0
 
     def fit(self, critic: nn.Module) -> None:
         """Change the critic itself, once, when it is built."""
-
-    def due(self, step: int) -> bool:
-        """Whether this step pays."""
-        return step % self.every == 0
 
     def forward(self, bout: Bout) -> Tensor:
         raise NotImplementedError
@@ -85,17 +97,11 @@ class Penalty(nn.Module):
         return (self.unit * gradient).square().flatten(1).sum(1)
 
 
-class Habit(nn.Module):
-    """`forward(generator, z, y)` is a cost per example of how the generator goes about it, which the model weighs; done
-    only every so many steps, it weighs as much more."""
+class Habit(Lazy):
+    """`forward(generator, z, y)` is what a generator pays for how it goes about it."""
 
     def __init__(self, space: Space, weight: float | Part = 1.0, every: PositiveInt = 1) -> None:
-        super().__init__()
-        self.weight, self.every = schedule(weight), every
-
-    def due(self, step: int) -> bool:
-        """Whether this step pays."""
-        return step % self.every == 0
+        super().__init__(weight, every)
 
     def forward(self, generator: Conditional, z: Tensor, y: Tensor | None) -> Tensor:
         raise NotImplementedError

@@ -78,7 +78,7 @@ class bigan(Model):
         bout = Bout(ask, x, made, None, said_real, said_fake)
         cost = self.game.critic(said_real, said_fake).mean()
         for penalty in due:
-            cost = cost + penalty.weight(step) * penalty.every * penalty(bout).mean()
+            cost = cost + penalty.owed(step, bout).mean()
         return Turn("critic", cost, log={"critic/right": self.game.right(said_real, said_fake).detach()})
 
     def models_turn(self, x: Tensor, code: Tensor, made: Tensor, z: Tensor) -> Turn:

@@ -114,7 +114,7 @@ class gan(Model):
         said_real, said_fake = (self.critic.judge(features, y) for features in seen)
         bout = Bout(self.ask, x, fake, y, said_real, said_fake)
         costs = [self.game.critic(said_real, said_fake)]
-        costs += [penalty.weight(step) * penalty.every * penalty(bout) for penalty in due]
+        costs += [penalty.owed(step, bout) for penalty in due]
         for guide in self.critic.guides:
             asked = (guide.real(seen[0], y), guide.fake(seen[1], y, z))
             costs += [cost for cost in asked if cost is not None]
@@ -134,8 +134,7 @@ class gan(Model):
                 real = self.ask(x, y) if self.game.pairs else said
             costs = [self.game.generator(real, said)]
             costs += [cost for guide in self.critic.guides if (cost := guide.fake(features, y, z)) is not None]
-        due = [habit for habit in self.habits if habit.due(step)]
-        costs += [habit.weight(step) * habit.every * habit(self.generator, z, y) for habit in due]
+        costs += [habit.owed(step, self.generator, z, y) for habit in self.habits if habit.due(step)]
         varied = (_apart(fake.detach()) / _apart(x)).clamp_max(100)  # of pictures that are all alike: any number
         return Turn("generator", _mean(costs), log={"diversity": varied})
 

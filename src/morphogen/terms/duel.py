@@ -58,7 +58,7 @@ class Duel(Term):
         bout = Bout(self.ask, real, fake, None, self.ask(real), self.ask(fake))
         cost = self.game.critic(bout.said_real, bout.said_fake).mean()
         for penalty in due:
-            cost = cost + penalty.weight(step) * penalty.every * penalty(bout).mean()
+            cost = cost + penalty.owed(step, bout).mean()
         return Turn("critic", cost, log={"critic/right": self.game.right(bout.said_real, bout.said_fake).detach()})
 
     def cost(self, real: Tensor, fake: Tensor) -> Tensor:
