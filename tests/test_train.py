@@ -595,6 +595,17 @@ def test_an_update_that_is_not_finite_moves_nothing() -> None:
         assert same(optimiser.state() | {k: p.detach() for k, p in ours.items()}, before)
 
 
+def test_a_gradient_that_is_too_large_is_left_out() -> None:
+    ours = members()
+    optimiser, before = Optimiser(ours, skip=10.0), {k: p.detach().clone() for k, p in ours.items()}
+    for size, moves in ((3.0, False), (1.0, True)):  # of 24 numbers: norms of 14.7 and 4.9
+        for p in ours.values():
+            p.grad = torch.full_like(p, size)
+        optimiser.step(1e-2)
+        assert moves != same({k: p.detach() for k, p in ours.items()}, before)
+    assert {float(moments["step"]) for moments in optimiser.moments.values()} == {1.0}
+
+
 def test_moments_of_another_model_are_refused() -> None:
     optimiser = Optimiser(members())
     state = {k: v.clone() for k, v in optimiser.state().items()}

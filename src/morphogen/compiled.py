@@ -166,9 +166,9 @@ class CompiledStep:
         second: Sequence[Tensor],
         norm: Tensor,
     ) -> None:
-        """AdamW (Loshchilov and Hutter 2019); where the gradient is not finite, nothing moves."""
+        """AdamW (Loshchilov and Hutter 2019); where the gradient is not finite, or too large, nothing moves."""
         (keep1, keep2), clip, decay = self.optimiser.betas, self.optimiser.clip, self.optimiser.decay
-        good = torch.isfinite(norm)
+        good = norm < self.optimiser.skip
         share = 1.0 if clip is None else clip / norm.clamp_min(clip)
         for w, g, m, v in zip(weights, gradients, first, second, strict=True):
             if g is None:

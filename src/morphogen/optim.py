@@ -41,8 +41,10 @@ class Optimiser:
         betas: tuple[float, float] = (0.9, 0.999),
         decay: float = 0.0,
         clip: float | None = None,
+        skip: float | None = None,
     ) -> None:
         self.members, self.betas, self.decay, self.clip = dict(members), betas, decay, clip
+        self.skip = math.inf if skip is None else skip
         self.moments = {
             name: {
                 "step": torch.zeros((), device=p.device),
@@ -54,11 +56,12 @@ class Optimiser:
 
     @torch.no_grad()
     def step(self, rate: float) -> Tensor:
-        """One update at learning rate `rate`; returns the norm of the gradient. Not finite: nothing moves."""
+        """One update at learning rate `rate`; returns the norm of the gradient. Where that is not below `skip`, or not
+        finite, nothing moves."""
         moving = {name: p for name, p in self.members.items() if p.grad is not None}
         gradients = [p.grad for p in moving.values() if p.grad is not None]
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-        found_inf = torch.isfinite(norm).logical_not().float()
+        found_inf = (norm < self.skip).logical_not().float()
         scale = None if self.clip is None else (norm / self.clip).clamp_min(1.0)
         for decayed in (True, False):
             names = [name for name, p in moving.items() if (p.dim() > 1) == decayed]

@@ -30,6 +30,7 @@ class Plan:
         betas: tuple[float, float] = (0.9, 0.999),
         decay: float = 0.0,
         clip: float | None = None,
+        skip: float | None = None,
         ema: float = 0.999,
         compile: bool | Literal["auto"] = "auto",
         save_every: int | None = None,
@@ -42,7 +43,7 @@ class Plan:
         if sum(limit is not None for limit in (steps, epochs, minutes)) > 1:
             raise UserError("train takes one of steps, epochs and minutes, not several")
         positive: dict[str, float | None] = dict(
-            steps=steps, epochs=epochs, minutes=minutes, batch=batch, micro=micro, clip=clip, patience=patience,
+            steps=steps, epochs=epochs, minutes=minutes, batch=batch, micro=micro, clip=clip, skip=skip, patience=patience,
             save_every=save_every, validate_every=validate_every,
         )  # fmt: skip
         positive |= {f"lr.{k}": v for k, v in lr.items()} if isinstance(lr, dict) else {"lr": lr}
@@ -60,7 +61,7 @@ class Plan:
         self.batch, self.micro, self.lr = batch, micro, lr
         self.warmup, self.floor, self.betas, self.decay, self.clip, self.ema = warmup, floor, betas, decay, clip, ema
         self.compile, self.log_every, self.patience, self.overfit = compile, max(log_every, 1), patience, overfit
-        self.track = list(track)
+        self.track, self.skip = list(track), skip
         self.save_every, self.validate_every = save_every, validate_every
 
     @classmethod
