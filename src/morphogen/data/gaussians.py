@@ -43,8 +43,7 @@ def ring(
     seed: int = 0,
 ) -> Dataset:
     """Points in the plane: eight narrow Gaussians on a circle; the label is the mode (Metz et al. 2017)."""
-    options = {"count": count, "modes": modes, "radius": radius, "sigma": sigma, "seed": seed}
-    return _points("ring", ring_centres(modes, radius), sigma, options)
+    return _points("ring", count=count, sigma=sigma, seed=seed, modes=modes, radius=radius)
 
 
 @register("data")
@@ -57,8 +56,7 @@ def grid(
     seed: int = 0,
 ) -> Dataset:
     """Points in the plane: five rows of five narrow Gaussians; the label is the mode (Srivastava et al. 2017)."""
-    options = {"count": count, "side": side, "spacing": spacing, "sigma": sigma, "seed": seed}
-    return _points("grid", grid_centres(side, spacing), sigma, options)
+    return _points("grid", count=count, sigma=sigma, seed=seed, side=side, spacing=spacing)
 
 
 def ring_centres(modes: int = 8, radius: float = 2.0) -> Tensor:
@@ -73,6 +71,9 @@ def grid_centres(side: int = 5, spacing: float = 2.0) -> Tensor:
     return torch.tensor([[x, y] for y in places for x in places])
 
 
+WHERE = {"ring": ring_centres, "grid": grid_centres}
+
+
 def centres(recipe: str | Mapping[str, Any]) -> tuple[Tensor, float]:
     """Where the modes of a ring or a grid lie, by the recipe of the data (of a run: `run.recipe["data"]`), and sigma.
 
@@ -82,24 +83,24 @@ def centres(recipe: str | Mapping[str, Any]) -> tuple[Tensor, float]:
     ([(8, 2), (9, 2)], 0.05)
     """
     use = recipe if isinstance(recipe, str) else recipe.get("use")
-    if use not in ("ring", "grid"):
-        raise UserError(f"nobody knows where the modes of {use!r} lie; they are known of ring and grid")
+    if use not in WHERE:
+        raise UserError(f"nobody knows where the modes of {use!r} lie; they are known of {' and '.join(WHERE)}")
     common = ("limit", "binary", "strict")  # what can be asked of every set changes no centre
     told = {"use": use} if isinstance(recipe, str) else {k: v for k, v in recipe.items() if k not in common}
     said = part("data", told).arguments
-    where = (
-        ring_centres(said["modes"], said["radius"]) if use == "ring" else grid_centres(said["side"], said["spacing"])
-    )
-    return where, float(said["sigma"])
+    shape = {k: v for k, v in said.items() if k not in ("count", "sigma", "seed")}
+    return WHERE[use](**shape), float(said["sigma"])
 
 
-def _points(name: str, where: Tensor, sigma: float, options: Mapping[str, Any]) -> Dataset:
-    draw = Noise(int(options["seed"]), name).generator(torch.device("cpu"))
-    y = torch.randint(0, len(where), (int(options["count"]),), generator=draw)
+def _points(name: str, *, count: int, sigma: float, seed: int, **shape: Any) -> Dataset:
+    where = WHERE[name](**shape)
+    draw = Noise(seed, name).generator(torch.device("cpu"))
+    y = torch.randint(0, len(where), (count,), generator=draw)
     x = where[y] + sigma * torch.randn(len(y), 2, generator=draw)
     splits, how = by_hash(row_hashes(x.numpy()), 0.1, 0.1)
     parts: dict[str, tuple[Tensor, Tensor | None]] = {split: (x[rows], y[rows]) for split, rows in splits.items()}
     space = standard(parts["train"][0], ("x", "y"))
     words = tuple(f"mode {i}" for i in range(len(where)))
     protocol = f"{len(where)} modes, sigma {sigma:g}; {how}; columns standardised"
+    options = {"count": count, "sigma": sigma, "seed": seed} | shape
     return dataset_of(name, space, parts, options, classes=words, protocol=protocol)
