@@ -33,6 +33,11 @@ RUNS = {
     "runs/guide-plane": "classic-bounded-bernoulli mnist",
     "runs/guide-gan": "mnist-gan mnist train.minutes=5",
     "runs/guide-conditional": "conditional-vae digits train.steps=1500",
+    "runs/guide-vae-gan": "vae-gan mnist train.steps=3600",
+    "runs/guide-conditional-gan": "conditional-gan mnist train.steps=2400",
+    "runs/guide-infogan": "infogan mnist train.steps=2200",
+    "runs/guide-wgan-gp": "wgan-gp mnist train.steps=1800",
+    "runs/guide-adversarial-autoencoder": "adversarial-autoencoder mnist train.steps=3000",
 }
 
 MARKER = re.compile(r"^<!-- (output|picture): (.*?)(?: \| (.*?))? -->$")

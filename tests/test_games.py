@@ -342,14 +342,16 @@ def records(**last: float) -> list[dict[str, float]]:
     fine = {"gradient/generator": 1.0, "critic/right": 0.7, "critic/real": 0.5, "critic/fake": -0.5, "diversity": 0.9}
     said = [{"step": 50 * i, "fraction": i / 50} | fine for i in range(1, 41)]
     said += [{"step": 50 * i, "fraction": i / 50} | fine | last for i in range(41, 51)]
-    held_out = last.get("held_out", 0.4)
-    return [*said, *2 * [{"step": 2500, "valid/critic/real": held_out}]]
+    drift, held_out = last.get("drift", 0.0), last.get("held_out", 0.4)
+    look = {"step": 2500, "valid/critic/real": held_out + drift, "valid/critic/fake": -0.5 + drift}
+    return [*said, look, look]
 
 
 def test_health_is_silent() -> None:
     assert findings(records()) == {}
     assert findings([]) == {}
     assert findings(records()[:2]) == {}
+    assert findings(records(drift=-3.0)) == {}, "the level of scores means nothing, only their difference does"
 
 
 @pytest.mark.parametrize(
@@ -409,6 +411,17 @@ def test_the_cheap_distance_is_small_only_for_what_is_alike() -> None:
     x, y = torch.rand(2, 400, 6)
     assert distance(x, x) == 0.0
     assert distance(x, y) < 0.05 < distance(x, y + 1)
+
+
+def test_a_guide_says_which_directions_it_gave_a_meaning() -> None:
+    guides = [{"use": "information", "categories": 2, "numbers": 2}]
+    model = gan(latent=5, prior={"use": "codes", "categories": 2}, guides=guides)
+    start, ways = model.directions()
+    one = math.sqrt(2)  # the choice as the prior says it
+    assert torch.allclose(start[:, :4], torch.tensor(2 * [[one, 0, 0, 0], [0, one, 0, 0]]))
+    assert (start[:, 4] == start[0, 4]).all()
+    assert ways.argmax(1).tolist() == [2, 2, 3, 3]
+    assert torch.equal(ways.sum(1), torch.ones(4))
 
 
 def test_directions_are_the_strongest_first() -> None:

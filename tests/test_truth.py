@@ -383,6 +383,11 @@ def test_normal_scales_are_what_recipes_say() -> None:
     said = torch.tensor([[1.5, 0.3], [1e6, 0.0], [-1e6, 0.0]])
     assert bounded(said).mean[:, 0].tolist() == pytest.approx([2 * math.tanh(0.75), 2.0, -2.0])
     assert bounded(said).log_scale[0, 0] == pytest.approx(0.3)
+    said, squashed = torch.tensor([[[[-99.0, 0.4, 99.0]]]]), [0.0, 0.5 + 0.5 * math.tanh(0.4), 1.0]
+    for name in ("normal-fixed", "normal-shared"):
+        for space, wanted in ((Image(1, 3, 1, 256), squashed), (Vector(3), [-99.0, 0.4, 99.0])):
+            mean = part("families", {"use": name, "squash": True})(space)(said).mean
+            assert mean.flatten().tolist() == pytest.approx(wanted)
     said = _draws(2, 6).float()  # mean first, then log scale
     q = part("families", "normal")(Vector(3))(said)
     assert torch.equal(q.mean, said[:, :3])

@@ -128,3 +128,7 @@ class Guide(nn.Module):
     def fake(self, features: Tensor, y: Tensor | None, z: Tensor) -> Tensor | None:
         """The cost of made-up examples; the generator pays it as well."""
         return None
+
+    def directions(self, start: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Which ways of a code it gave a meaning, if it gave one to any: where they start, and a step, a row each."""
+        return None

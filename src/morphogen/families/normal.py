@@ -18,9 +18,14 @@ from morphogen.core.conditional import Family
 from morphogen.core.distribution import Distribution, Normal
 from morphogen.core.space import Space
 
-__all__ = ["Point", "bounded_normal", "fixed_normal", "normal", "point", "shared_normal"]
+__all__ = ["Point", "bounded_normal", "fixed_normal", "normal", "point", "shared_normal", "within"]
 
 LOG_SCALES = (-7.0, 7.0)
+
+
+def within(value: Tensor, space: Space) -> Tensor:
+    """By tanh from black to white where the data has levels; black is then said easily, which a critic looks at."""
+    return 0.5 + 0.5 * torch.tanh(value) if space.levels else value
 
 
 @register("families")
@@ -50,29 +55,36 @@ class bounded_normal(Family):
 
 @register("families", "normal-shared")
 class shared_normal(Family):
-    """A mean for every element and one learned scale for all of them: MSE that finds its own weight."""
+    """A mean for every element and one learned scale for all of them: MSE that finds its own weight.
 
-    def __init__(self, space: Space, /, *, scale: PositiveFloat = 0.3) -> None:
+    `squash`: the mean goes by tanh from black to white where the data has levels, as a generator's picture does.
+    """
+
+    def __init__(self, space: Space, /, *, scale: PositiveFloat = 0.3, squash: bool = False) -> None:
         super().__init__(space, numbers=1)
+        self.squash = squash
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
 
     def forward(self, said: Tensor) -> Normal:
         (mean,) = self.split(said)
+        mean = within(mean, self.space) if self.squash else mean
         return Normal(mean, self.log_scale.clamp(*LOG_SCALES), self.event)
 
 
 @register("families", "normal-fixed")
 class fixed_normal(Family):
-    """A mean for every element and one given scale: MSE divided by 2 scale^2, plus a constant."""
+    """A mean for every element and one given scale: MSE divided by 2 scale^2, plus a constant. `squash` as above."""
 
     log_scale: Tensor
 
-    def __init__(self, space: Space, /, *, scale: PositiveFloat = 1.0) -> None:
+    def __init__(self, space: Space, /, *, scale: PositiveFloat = 1.0, squash: bool = False) -> None:
         super().__init__(space, numbers=1)
+        self.squash = squash
         self.register_buffer("log_scale", torch.tensor(math.log(scale)), persistent=False)
 
     def forward(self, said: Tensor) -> Normal:
         (mean,) = self.split(said)
+        mean = within(mean, self.space) if self.squash else mean
         return Normal(mean, self.log_scale, self.event)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from morphogen.core.build import register
@@ -10,7 +9,7 @@ from morphogen.core.conditional import Family
 from morphogen.core.distribution import Distribution
 from morphogen.core.space import Space
 from morphogen.errors import UserError
-from morphogen.families.normal import Point
+from morphogen.families.normal import Point, within
 
 __all__ = ["squashed"]
 
@@ -28,4 +27,4 @@ class squashed(Family):
 
     def forward(self, said: Tensor) -> Distribution:
         (value,) = self.split(said)
-        return Point(0.5 + 0.5 * torch.tanh(value) if self.space.levels else value, self.event)
+        return Point(within(value, self.space), self.event)

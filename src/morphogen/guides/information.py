@@ -3,6 +3,7 @@ critic that reads them back; they come to mean something by themselves."""
 
 from __future__ import annotations
 
+import torch
 from pydantic import NonNegativeInt
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -46,3 +47,16 @@ class information(Guide):
         k, end = self.categories, self.categories + self.numbers
         cost: Tensor = 0.5 * (said[:, k:] - z[:, k:end]).square().sum(1)
         return cost + F.cross_entropy(said[:, :k], z[:, :k].argmax(1), reduction="none") if k else cost
+
+    def directions(self, start: Tensor) -> tuple[Tensor, Tensor] | None:
+        """The first number of every category, then the second; the rest of the code stays as it is."""
+        k, kinds = self.categories, max(self.categories, 1)
+        if not self.numbers:
+            return None
+        codes = start.repeat(self.numbers * kinds, 1)
+        codes[:, : k + self.numbers] = 0.0
+        ways = torch.zeros_like(codes)
+        for row in range(len(codes)):
+            codes[row, row % kinds] = start[:k].max() if k else 0.0  # as strong as the prior's own choice
+            ways[row, k + row // kinds] = 1.0
+        return codes, ways

@@ -147,8 +147,11 @@ class gan(Model):
         return Turn("encoder", _mean([lost, PICTURE * apart]))
 
     def review(self, batch: Batch) -> dict[str, Tensor]:
-        """What the critic says of examples that it has not seen: less than of others, if it learns by heart."""
-        return {"critic/real": self.critic(batch.x, one_hot(self.labels, batch.y))}
+        """What the critic says of examples that it has not seen, and of made-up ones: nearly the same of both, where it
+        has learned its own by heart."""
+        y = one_hot(self.labels, batch.y)
+        fake = self.make(self.prior(self.generator).sample((len(batch),)), y)
+        return {"critic/real": self.critic(batch.x, y), "critic/fake": self.critic(fake, y)}
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The code whose picture is nearest: guessed by the encoder or drawn, then mended by descent."""
@@ -171,13 +174,18 @@ class gan(Model):
         return self.make(z, one_hot(self.labels, y))
 
     def directions(self) -> tuple[Tensor, Tensor]:
-        """A code to start from, and the steps that change most in what the generator makes first of it, a row each, the
-        strongest first (Shen and Zhou 2021, "Closed-form factorization of latent semantics in GANs"). The start is
-        drawn: the middle of many numbers is a place where no code of the prior lies."""
+        """A code to start from, or one for each row, and the steps that a guide gave a meaning; without such a guide
+        those that change most in what the generator makes first of it, the strongest first (Shen and Zhou 2021,
+        "Closed-form factorization of latent semantics in GANs"). The start is drawn: the middle of many numbers is a
+        place where no code of the prior lies."""
+        start = self.prior(self.generator).sample(())
+        for guide in self.critic.guides:
+            if (told := guide.directions(start)) is not None:
+                return told
         layers = (m for m in self.generator.modules() if isinstance(m, nn.Linear) and m.in_features >= self.code.length)
         first = next(layers).weight[:, : self.code.length]
         ways: Tensor = torch.linalg.svd(first.float(), full_matrices=False).Vh
-        return self.prior(self.generator).sample(()), ways
+        return start, ways
 
     def sample(self, n: int, y: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         """New examples; a conditional model that is not told labels goes through them in turn."""

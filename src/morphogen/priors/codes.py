@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
@@ -18,7 +20,8 @@ __all__ = ["Codes", "codes"]
 
 
 class Codes(Distribution):
-    """One of `categories` as a vector of one 1, then standard normal numbers. Nothing is inferred with it."""
+    """One of `categories` as a vector of one sqrt(categories), as labels are given to networks, so that the numbers
+    beside it do not drown it; then standard normal numbers. Nothing is inferred with it."""
 
     has_density = False
 
@@ -27,7 +30,7 @@ class Codes(Distribution):
 
     def sample(self, shape: tuple[int, ...] = ()) -> Tensor:
         pick = (noise.uniform(shape, event=0, like=self.zero) * self.categories).long()
-        choice = F.one_hot(pick, self.categories).to(self.zero.dtype)
+        choice = F.one_hot(pick, self.categories).to(self.zero.dtype) * math.sqrt(self.categories)
         numbers = noise.normal((*shape, len(self.zero) - self.categories), event=1, like=self.zero)
         return torch.cat([choice, numbers], -1)
 

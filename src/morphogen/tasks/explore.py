@@ -47,8 +47,10 @@ def traverse(
 
     if isinstance(model, Steers):
         middle, ways = (codes.cpu() for codes in model.directions())
-        ways = ways[:n]
-        remark = f"the {len(ways)} strongest directions of the generator, from the top"
+        ways, told = ways[:n], middle.dim() > 1
+        middle = middle[:n, None] if told else middle
+        remark = f"the {len(ways)} {'directions that were given a meaning' if told else 'strongest directions'} of the "
+        remark += "generator's code, from the top"
     else:
         middle, ways, remark = _active_ways(model, data, n)
     stops = torch.linspace(-width, width, steps) if steps > 1 else torch.zeros(1)
