@@ -95,8 +95,11 @@ class Steers(Protocol):
 
 @runtime_checkable
 class Scores(Protocol):
-    """Says how likely examples are."""
+    """Says how likely examples are; `mass` is whether by probabilities of the data's own levels, not by a density."""
 
     space: Space
+
+    @property
+    def mass(self) -> bool: ...
 
     def infer(self, x: Tensor, y: Tensor | None = None, samples: int = 1) -> Inference: ...

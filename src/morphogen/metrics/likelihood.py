@@ -19,7 +19,6 @@ import torch
 from torch import Tensor, nn
 
 from morphogen.core.batch import Batch
-from morphogen.core.conditional import Conditional
 from morphogen.core.inference import Inference
 from morphogen.core.model import Scores
 from morphogen.core.noise import Noise, source
@@ -107,7 +106,7 @@ def log_likelihood(
                 "the weights or the data hold NaN, or overflow; look at the run's log, or score an earlier state"
             )
     return Likelihood(
-        log_p, -(distortion + rate), distortion, rate, spread.variance, model.space, _gives_mass(model), samples, seed
+        log_p, -(distortion + rate), distortion, rate, spread.variance, model.space, model.mass, samples, seed
     )
 
 
@@ -188,12 +187,6 @@ def interval(values: Tensor, level: float = 0.95, draws: int = 2000, seed: int =
     tail = (1 - level) / 2
     low, high = torch.quantile(torch.cat(means), torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()
     return low, high
-
-
-def _gives_mass(model: Scores) -> bool:
-    """Whether what the model says of the data is a probability rather than a density."""
-    parts = model.modules() if isinstance(model, nn.Module) else ()
-    return any(isinstance(p, Conditional) and p.of == model.space and p.family.mass for p in parts)
 
 
 @contextmanager

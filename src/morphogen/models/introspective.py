@@ -60,6 +60,11 @@ class introspective(Model):
         must_be_smooth(self.likelihood, "introspective")
         self.prior = prior(self.code, space)
 
+    @property
+    def mass(self) -> bool:
+        """Whether it gives probabilities to the data's own levels, so that bits mean something."""
+        return self.likelihood.family.mass
+
     def infer(self, x: Tensor, y: Tensor | None = None, samples: int = 1) -> Inference:
         """What the model says about x, with `samples` draws of its code."""
         q = self.posterior(x)

@@ -67,6 +67,11 @@ class vae(Model):
         """Labels as the networks take them."""
         return one_hot(self.labels, y)
 
+    @property
+    def mass(self) -> bool:
+        """Whether it gives probabilities to the data's own levels, so that bits mean something."""
+        return self.likelihood.family.mass
+
     def infer(self, x: Tensor, y: Tensor | None = None, samples: int = 1) -> Inference:
         """What the model says about x, with `samples` draws of its code."""
         given = self.condition(y)
