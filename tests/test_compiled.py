@@ -32,7 +32,12 @@ def trained(path, leaves, steps=12):
 @pytest.mark.parametrize(
     "leaves",
     [
-        ['model.terms.1={use="rate", weight={use="ramp", steps=8}}', "train.clip=50.0", "train.skip=1e5", "train.decay=0.1"],
+        [
+            'model.terms.1={use="rate", weight={use="ramp", steps=8}}',
+            "train.clip=50.0",
+            "train.skip=1e5",
+            "train.decay=0.1",
+        ],
         ["data.binary=dynamic", "model.net.norm=batch", "model.labelled=true", "model.prior=mixture"],
     ],
     ids=["ramp, clip and decay", "coins, batch norm, labels and a mixture"],

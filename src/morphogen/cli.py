@@ -18,7 +18,7 @@ from morphogen.tasks.words import choices
 __all__ = ["main"]
 
 STOPPED, INTERRUPTED, PIPE_CLOSED = 75, 130, 141
-GROUPS = ("Train", "Look", "Make", "Explore", "Codes", "Score", "Lists")  # in this order; others follow
+GROUPS = ("Train", "Look", "Make", "Explore", "Codes", "Score", "Compress", "Lists")  # in this order; others follow
 LONGEST = 2000
 
 
@@ -107,7 +107,7 @@ def _command(task: Task, words: list[str]) -> int:
         return 0
     given, rest = _parser(task).parse_known_args(words)
     said = {name: value for name, value in vars(given).items() if value is not None}
-    output: dict[str, Any] = {name: said.pop(name) for name in ("json", "out", "force") if name in said}
+    output: dict[str, Any] = {name: said.pop(name) for name in _of_output(task) if name in said}
     said |= _placed(task, _positional(task, rest))
     path = said.pop("RUN", None)
     task.read(said)  # all that can be known to be wrong is said before anything heavy is loaded
@@ -123,7 +123,14 @@ def _command(task: Task, words: list[str]) -> int:
 
     if os.environ.get("RANK", "0") == "0":
         tell(task, opened, result, output)
+    if isinstance(result, dict) and result.get("damaged") is True:
+        return 1  # what could be saved is there, and it is not all
     return STOPPED if isinstance(result, dict) and result.get("stopped") is True else 0
+
+
+def _of_output(task: Task) -> tuple[str, ...]:
+    """Options that are not the task's own: a task that writes no values may have an `out` and a `force` itself."""
+    return ("json", "out", "force") if task.gives == "Values" else ("json",)
 
 
 # Words to arguments ---------------------------------------------------------------------------------------------
@@ -163,6 +170,7 @@ def _parser(task: Task, whole: bool = False) -> Parser:
 
 def _add_option(parser: Parser, argument: Argument) -> None:
     flags = [f"-{argument.name}"] if len(argument.name) == 1 else [f"--{argument.name.replace('_', '-')}"]
+    flags += ["-o"] if argument.name == "out" else []
     about = argument.help.replace("%", "%%")
     if argument.type == "bool":
         parser.add_argument(*flags, dest=argument.name, action="store_true", default=None, help=about)

@@ -43,7 +43,8 @@ class Plan:
         if sum(limit is not None for limit in (steps, epochs, minutes)) > 1:
             raise UserError("train takes one of steps, epochs and minutes, not several")
         positive: dict[str, float | None] = dict(
-            steps=steps, epochs=epochs, minutes=minutes, batch=batch, micro=micro, clip=clip, skip=skip, patience=patience,
+            steps=steps, epochs=epochs, minutes=minutes, batch=batch, micro=micro, clip=clip, skip=skip,
+            patience=patience,
             save_every=save_every, validate_every=validate_every,
         )  # fmt: skip
         positive |= {f"lr.{k}": v for k, v in lr.items()} if isinstance(lr, dict) else {"lr": lr}

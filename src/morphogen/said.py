@@ -21,6 +21,8 @@ WIDE = 100
 
 def tell(task: Task, run: OpenRun | None, result: Any, output: Mapping[str, Any]) -> None:
     """Write values to a file, facts to the terminal."""
+    if result == {}:  # its own words went to standard output
+        return
     as_json = bool(output.get("json"))
     if task.gives == "Values":
         result = _written(task, run, result, output)

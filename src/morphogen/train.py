@@ -62,7 +62,9 @@ class Training(Recovery):
         averaged = copy.deepcopy(self.model).requires_grad_(False) if self.plan.ema else self.model
         self.average = Average(self.model, averaged, self.plan.ema)
         self.optimisers = {
-            player: Optimiser(members, betas=self.plan.betas, decay=self.plan.decay, clip=self.plan.clip, skip=self.plan.skip)
+            player: Optimiser(
+                members, betas=self.plan.betas, decay=self.plan.decay, clip=self.plan.clip, skip=self.plan.skip
+            )
             for player, members in self.team.items()
         }
         examples = len(data.splits["train"])

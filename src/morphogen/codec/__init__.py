@@ -1,0 +1,1 @@
+"""Lossless files of data that a model knows: see docs/format.md."""

@@ -1,0 +1,196 @@
+"""A block: at most 1 MiB of one strip, by the shortest codec that gives the same bytes back, tried on the spot.
+
+A strip is a row of equal units: the tiles of one shape from all pictures, or single bytes. Codec 0 keeps the bytes,
+1 is deflate (tiles through the filters of PNG, as one tall picture), 2 the learned model. Whatever a model returns or
+raises, what is written has been decoded again and compared.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from morphogen.codec import png
+from morphogen.codec.chunks import MEBI, Damaged, unzipped
+from morphogen.codec.crc32c import crc32c
+from morphogen.errors import UserError
+
+__all__ = ["BYTES", "CODECS", "Block", "Coder", "Learned", "Strip", "size_of", "units_of"]
+
+CODECS = ("raw", "deflate", "learned")
+RAW, DEFLATE, LEARNED = range(3)
+HEAD = struct.Struct("<BBHHHQII")
+Strip = tuple[int, int, int]  # height, width and channels of a tile
+BYTES: Strip = (0, 0, 0)
+NEAR = 1.5  # deflate in haste is at most so much longer than at its best
+SAMPLED = 16  # every so many learned blocks, the oracle decodes one as well
+Tiles = NDArray[np.uint8]
+
+
+class Learned(Protocol):
+    """A frozen model that codes tiles."""
+
+    digest: bytes
+    profile: bytes
+
+    def tile(self, height: int, width: int, channels: int) -> tuple[int, int] | None:
+        """The tiles that a picture is cut into; None where it cannot be coded."""
+
+    def encode(self, tiles: Tiles) -> bytes:
+        """Tiles (n, height, width, channels) as bytes."""
+
+    def decode(self, data: bytes, shape: tuple[int, int, int, int]) -> Tiles:
+        """The tiles, or a UserError."""
+
+
+def size_of(strip: Strip) -> int:
+    """Bytes of a unit of a strip."""
+    return strip[0] * strip[1] * strip[2] if strip != BYTES else 1
+
+
+def units_of(strip: Strip) -> int:
+    """How many units a full block has."""
+    return max(1, MEBI // size_of(strip))
+
+
+@dataclass(frozen=True)
+class Block:
+    """What stands in a chunk: which units of which strip, how they are coded, and the bytes."""
+
+    codec: int
+    strip: Strip
+    first: int
+    count: int
+    crc: int
+    data: bytes
+
+    def to_bytes(self) -> bytes:
+        """The payload of a chunk."""
+        height, width, channels = self.strip
+        return HEAD.pack(self.codec, 0, channels, height, width, self.first, self.count, self.crc) + self.data
+
+    @classmethod
+    def from_bytes(cls, payload: bytes) -> Block:
+        """From the payload of a chunk, every field within its limits."""
+        if len(payload) < HEAD.size:
+            raise Damaged("the archive is damaged: a block is too short")
+        codec, zero, channels, height, width, first, count, crc = HEAD.unpack_from(payload)
+        block = cls(codec, (height, width, channels), first, count, crc, payload[HEAD.size :])
+        fits = block.strip == BYTES or (height and width and channels in (1, 3))
+        known = codec < len(CODECS) and not zero and not (codec == LEARNED and block.strip == BYTES)
+        if not fits or not known or not 1 <= block.size <= MEBI or first + count >= 1 << 63:
+            raise Damaged("the archive is damaged: a block cannot be what it says")
+        if len(block.data) > block.size or (codec == RAW) != (len(block.data) == block.size):
+            raise Damaged("the archive is damaged: a block has the wrong length")
+        return block
+
+    @property
+    def size(self) -> int:
+        """Bytes when decoded."""
+        return self.count * size_of(self.strip)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of the tiles in it."""
+        return (self.count, *self.strip)
+
+    def decode(self, learned: Learned | None) -> bytes:
+        """The bytes that were coded, or an error; whatever a model makes of damaged bytes is one."""
+        if self.codec == RAW:
+            raw = self.data
+        elif self.codec == LEARNED:
+            raw = _by_model(learned, self.data, self.shape)
+        elif self.strip == BYTES:
+            raw = unzipped(self.data, self.size)
+        else:
+            raw = _unfiltered(self.data, self.shape)
+        if len(raw) != self.size or crc32c(raw) != self.crc:
+            raise Damaged(f"the archive is damaged: a {CODECS[self.codec]} block does not decode to what was stored")
+        return raw
+
+
+def _by_model(learned: Learned | None, data: bytes, shape: tuple[int, int, int, int]) -> bytes:
+    if learned is None:
+        raise UserError("a block needs the model that it was written by; name it with --model")
+    try:
+        tiles = learned.decode(data, shape)
+    except UserError as error:
+        raise Damaged(f"the archive is damaged: {error}") from None
+    except Exception as error:  # a model may stumble over damaged bytes in any way
+        raise Damaged(f"the archive is damaged: its model fails on a block ({type(error).__name__})") from None
+    if not isinstance(tiles, np.ndarray) or tiles.dtype != np.uint8 or tiles.shape != shape:
+        raise Damaged("the archive is damaged: its model returns something else than tiles")
+    return tiles.tobytes()
+
+
+def _filtered(raw: bytes, shape: tuple[int, int, int, int], level: int = 9) -> bytes:
+    rows = np.frombuffer(raw, np.uint8).reshape(shape[0] * shape[1], -1)
+    plain = np.pad(rows, ((0, 0), (1, 0)))  # every row with filter 0: often best for few colours
+    best = png.filtered(rows, shape[3], None)
+    return min((zlib.compress(each.tobytes(), level) for each in (plain, best)), key=len)
+
+
+def _unfiltered(data: bytes, shape: tuple[int, int, int, int]) -> bytes:
+    height, stride = shape[0] * shape[1], shape[2] * shape[3]
+    rows = unzipped(data, height * (stride + 1))
+    if len(rows) != height * (stride + 1):
+        raise Damaged("the archive is damaged: a deflate block has the wrong length")
+    try:
+        return png.unfiltered(rows, shape[2], shape[3], height, None).tobytes()
+    except png.NotCoded as reason:
+        raise Damaged(f"the archive is damaged: {reason}") from None
+
+
+@dataclass
+class Coder:
+    """Makes blocks, and counts what became of them. `oracle` decodes a sample of the learned ones, or with `paranoid`
+    all, by another implementation."""
+
+    learned: Learned | None
+    oracle: Learned | None = None
+    paranoid: bool = False
+    counts: Counter[str] = field(default_factory=Counter)
+    fallbacks: Counter[str] = field(default_factory=Counter)
+
+    def block(self, strip: Strip, first: int, raw: bytes) -> Block:
+        """The shortest block that decodes to these bytes."""
+        plain = Block(RAW, strip, first, len(raw) // size_of(strip), crc32c(raw), raw)
+        best = plain if strip == BYTES or self.learned is None else self._by_model(self.learned, plain)
+        if best is plain or len(_filtered(raw, plain.shape, 1)) < NEAR * len(best.data):
+            small = zlib.compress(raw, 9) if strip == BYTES else _filtered(raw, plain.shape)
+            tried = replace(plain, codec=DEFLATE, data=small)
+            if len(small) < len(best.data) and _decodes(tried, raw, None) == "":
+                self.fallbacks["no gain"] += best.codec == LEARNED
+                best = tried
+        self.counts[CODECS[best.codec]] += 1
+        return best
+
+    def _by_model(self, learned: Learned, plain: Block) -> Block:
+        """A learned block that has been decoded again, or the plain one, and why."""
+        try:
+            data = learned.encode(np.frombuffer(plain.data, np.uint8).reshape(plain.shape))
+            if type(data) is not bytes:
+                raise TypeError
+        except Exception as error:
+            self.fallbacks[f"the model failed ({type(error).__name__})"] += 1
+            return plain
+        block = replace(plain, codec=LEARNED, data=data)
+        wrong = "no gain" if len(data) >= plain.size else _decodes(block, plain.data, learned)
+        if not wrong and self.oracle is not None and (self.paranoid or self.counts["learned"] % SAMPLED == 0):
+            wrong = _decodes(block, plain.data, self.oracle) and "the oracle decodes it differently"
+        self.fallbacks[wrong] += bool(wrong)
+        return plain if wrong else block
+
+
+def _decodes(block: Block, raw: bytes, learned: Learned | None) -> str:
+    """Nothing, if the block as it will be read gives the bytes back; else what went wrong."""
+    try:
+        return "" if Block.from_bytes(block.to_bytes()).decode(learned) == raw else "it decodes to something else"
+    except UserError:
+        return "it does not decode"

@@ -1,0 +1,166 @@
+"""A frozen model as a codec of pictures: what an archive asks for its learned blocks.
+
+A profile is all that is needed: integers, no floats, no torch. Where torch is at hand it multiplies the matrices, in
+float64 that holds integers; the NumPy interpreter gives the same bits, slowly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from morphogen.codec.bitsback import LN2, Engine, Packer, Piece, Rung
+from morphogen.codec.integers import Oracle
+from morphogen.codec.profile import Profile
+from morphogen.codec.speech import ARGUMENT, LINK, MASS, speech_of
+from morphogen.codec.tables import FINE, STEPS, Curve, bells, curve, even_bells
+from morphogen.errors import UserError
+
+if TYPE_CHECKING:
+    from morphogen.opened import OpenRun
+
+__all__ = ["Learned", "learned_of", "learned_of_run"]
+
+Ints = NDArray[np.int64]
+SIDE = 64  # of a tile, about, where a model takes pictures of any size
+CALIBRATION = 256  # pictures that ranges and grids are found on
+FARTHER = 10  # deviations that a prior's grid goes on beyond the farthest mean
+CURVES = ("logistic", "normal", "exp", "tanh", "falling")
+
+
+class Learned:
+    """Packs tiles of pictures by a profile."""
+
+    def __init__(self, profile: bytes, *, oracle: bool = False) -> None:
+        self.profile, self.digest, self.oracle = profile, hashlib.sha256(profile).digest(), oracle
+        self.read = Profile.from_bytes(profile)
+
+    @cached_property
+    def packer(self) -> Packer:
+        """The profile's rungs and pieces."""
+        return packer_of(self.read, _engine(self.read, self.oracle))
+
+    def tile(self, height: int, width: int, channels: int) -> tuple[int, int] | None:
+        """The size of the tiles that a picture is cut into; none where the model cannot say anything of it."""
+        if self.read.facts["space"]["levels"] != 256 or channels != self.read.facts["space"]["channels"]:
+            return None
+        return self._tile(height, width)
+
+    def _tile(self, height: int, width: int) -> tuple[int, int]:
+        facts = self.read.facts
+        if facts["tile"]:
+            return int(facts["tile"][0]), int(facts["tile"][1])
+        return _even(height, int(facts["unit"])), _even(width, int(facts["unit"]))
+
+    def encode(self, tiles: NDArray[np.uint8]) -> bytes:
+        """Tiles, (n, h, w, channels), as bytes."""
+        return self.packer.encode(np.ascontiguousarray(tiles.transpose(0, 3, 1, 2)).astype(np.int64))
+
+    def decode(self, data: bytes, shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+        """The tiles again; what cannot be their bytes is refused."""
+        n, height, width, channels = shape
+        if (height, width) != self._tile(height, width) or channels != self.read.facts["space"]["channels"]:
+            raise UserError(f"a learned block is damaged: its model knows no tiles of {height} x {width} x {channels}")
+        levels = self.packer.decode(data, (n, channels, height, width))
+        return levels.astype(np.uint8).transpose(0, 2, 3, 1)
+
+
+def learned_of(profile: bytes, oracle: bool = False) -> Learned:
+    """The codec of a profile; `oracle`: by NumPy alone."""
+    return Learned(profile, oracle=oracle)
+
+
+def learned_of_run(run: OpenRun) -> Learned:
+    """The codec of a trained run: frozen once, and kept beside its weights."""
+    from morphogen import disk
+
+    path = run.path / f"profile-{run.weights}.mgp"
+    if not path.is_file():
+        from morphogen.codec.freeze import frozen_run
+
+        disk.write(path, frozen_run(run, CALIBRATION).to_bytes())
+    return Learned(path.read_bytes())
+
+
+def standard_tables() -> dict[str, Ints]:
+    """The curves of a profile: the one place where floats become probabilities, long before one is read."""
+    made = {
+        "logistic": curve(lambda u: 1 / (1 + np.exp(-u)), -17, 17, bits=ARGUMENT, step=5, unit=MASS),
+        "normal": curve(
+            lambda u: 0.5 * (1 + np.vectorize(math.erf)(u / math.sqrt(2))), -6.5, 6.5, bits=ARGUMENT, step=5, unit=MASS
+        ),
+        "exp": curve(np.exp, -12, 7.25, bits=FINE, step=10, unit=FINE),
+        "tanh": curve(np.tanh, -8, 8, bits=FINE, step=10, unit=LINK),
+        "falling": curve(np.exp, -20, 0, bits=FINE, step=10, unit=30),
+    }
+    return {f"curve/{name}": np.concatenate([np.array([c.low, c.step]), c.values]) for name, c in made.items()}
+
+
+def packer_of(profile: Profile, engine: Engine) -> Packer:
+    """The rungs and pieces that a profile describes; what does not fit together is refused."""
+    facts, arrays, graphs = profile.facts, profile.arrays, profile.graphs
+    try:
+        curves = {name: _curve(arrays[f"curve/{name}"]) for name in CURVES}
+        rungs = tuple(_rung(rung, curves["falling"], graphs) for rung in facts["rungs"])
+        scales = [(s + r.fineness * LN2) * STEPS >> FINE for r in rungs for s in r.scales]
+        rows = bells(curves["falling"], min(scales), max(scales) + 1)
+        pieces = tuple(
+            Piece(
+                p["name"], tuple(p["which"]), speech_of(p["speech"], _bits(graphs, f"say/{p['name']}"), arrays, curves)
+            )
+            for p in facts["pieces"]
+        )
+        top = arrays["top"].astype(np.int64) if "top" in arrays else None
+        return Packer(
+            engine,
+            frozenset(graphs),
+            rungs,
+            pieces,
+            rows,
+            top,
+            facts["patch"],
+            facts["unit"],
+            facts["cost"],
+            facts["draws"],
+        )
+    except (KeyError, TypeError, IndexError) as error:
+        raise UserError(f"the profile is damaged: it lacks {error}") from None
+
+
+def _rung(facts: Mapping[str, Any], falling: Curve, graphs: Mapping[str, Any]) -> Rung:
+    name = facts["name"]
+    prior = even_bells(falling, facts["fineness"], (facts["farthest"] >> FINE) + FARTHER)
+    where = (f"guess/{name}", 0) if f"guess/{name}" in graphs else ("look", facts["seen"])
+    return Rung(
+        name, facts["seen"], facts["depth"], facts["step"], np.array(facts["live"], np.int64), facts["fineness"],
+        prior, facts["farthest"], (facts["scales"][0], facts["scales"][1]),
+        _bits(graphs, *where), facts["z_bits"],
+    )  # fmt: skip
+
+
+def _bits(graphs: Mapping[str, Any], graph: str, output: int = 0) -> int:
+    return int(graphs[graph].outputs[output].bits)
+
+
+def _curve(array: NDArray[np.integer]) -> Curve:
+    return Curve(array[2:].astype(np.int64), int(array[0]), int(array[1]))
+
+
+def _engine(profile: Profile, oracle: bool) -> Engine:
+    if oracle or importlib.util.find_spec("torch") is None:
+        return Oracle(profile.graphs, profile.arrays)
+    from morphogen.codec.carried import Carried
+
+    return Carried(profile.graphs, profile.arrays)
+
+
+def _even(side: int, unit: int) -> int:
+    """The side of equal tiles of at most about SIDE."""
+    return -(-side // (-(-side // SIDE) * unit)) * unit

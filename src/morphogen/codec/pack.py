@@ -1,0 +1,241 @@
+"""Files into an archive: found, named, looked at, coded, read back, and only then put in place."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from morphogen import __version__
+from morphogen.codec.archive import Writer
+from morphogen.codec.blocks import BYTES, Coder, Learned
+from morphogen.codec.chunks import MEBI
+from morphogen.codec.names import Names, shown
+from morphogen.codec.pictures import Item, Looker
+from morphogen.errors import Failure, UserError
+
+__all__ = ["pack"]
+
+ZIP = b"PK\x03\x04"
+
+
+@dataclass
+class Told:
+    """What became of the files."""
+
+    files: int = 0
+    pictures: int = 0
+    read: int = 0
+    dims: int = 0
+    plain: int = 0  # bytes that are no part of a picture
+    as_bytes: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+def pack(
+    files: Sequence[str | Path],
+    out: str | Path,
+    learned: Learned,
+    *,
+    oracle: Learned | None = None,
+    paranoid: bool = False,
+    exact: bool = False,
+    inside: bool = True,
+    force: bool = False,
+) -> dict[str, Any]:
+    """An archive of files and folders; `-` is standard input, and as `out` standard output."""
+    began = time.perf_counter()
+    coder, told = Coder(learned, oracle, paranoid), Told()
+    with _target(out, force) as target:
+        writer = Writer(target, coder, learned, f"morphogen {__version__}", inside=inside)
+        looker, names = Looker(learned, exact), Names()
+        for name, path in _found(files, out, told):
+            for item in _items(looker, name, path, exact, told):
+                names.add(item.entry.name)
+                _put(writer, item, told)
+        if not told.files:
+            raise UserError("there is no file to compress; name one at least")
+        _same(target, writer.finish())
+    return _report(out, writer, coder, told, time.perf_counter() - began)
+
+
+def _report(out: str | Path, writer: Writer, coder: Coder, told: Told, seconds: float) -> dict[str, Any]:
+    kept = writer.units.get(BYTES, 0)  # of which some belong to other files, and their share is not the pictures'
+    pictures = writer.size - writer.profile - writer.stored.get(BYTES, 0) * told.plain / max(kept, 1)
+    said: dict[str, Any] = {
+        "archive": str(out),
+        "files": told.files,
+        "of them coded as pixels": told.pictures,
+        "bytes read": told.read,
+        "bytes raw": writer.raw,
+        "bytes of the archive": writer.size,
+        "of them the model": writer.profile,
+        "bits per dimension": 8 * pictures / told.dims if told.dims else None,
+        "blocks": dict(coder.counts),
+        "fallbacks": dict(+coder.fallbacks),
+        "seconds": round(seconds, 2),
+    }
+    few = 20
+    for name, reasons in (("kept as bytes", told.as_bytes), ("skipped", told.skipped)):
+        if reasons:
+            said[name] = [f"{file}: {why}" for file, why in list(reasons.items())[:few]]
+            said[name] += [f"and {len(reasons) - few} more"] if len(reasons) > few else []
+    return said
+
+
+def _put(writer: Writer, item: Item, told: Told) -> None:
+    entry = item.entry
+    writer.add(entry)
+    for piece in item.kept:
+        writer.put(BYTES, piece)
+    for tiles in item.tiles:
+        writer.put(entry.strip, tiles)
+    told.files += 1
+    if entry.shape is not None:
+        told.pictures += 1
+        told.dims += entry.raw - entry.size
+    else:
+        told.plain += entry.size
+    if item.note:
+        told.as_bytes[shown(entry.name)] = item.note
+
+
+# Files --------------------------------------------------------------------------------------------------------------
+
+
+def _found(files: Sequence[str | Path], out: str | Path, told: Told) -> Iterator[tuple[str, Path | None]]:
+    """Names and paths; standard input has no path."""
+    for word in files:
+        path = Path(word)
+        if str(word) == "-":
+            yield "stdin", None
+        elif path.is_dir():
+            yield from _below(path, out, told)
+        elif path.is_file():
+            yield path.name, path
+        else:
+            raise UserError(f"{shown(str(word))} is no file and no folder")
+
+
+def _below(folder: Path, out: str | Path, told: Told) -> Iterator[tuple[str, Path]]:
+    above = folder.resolve().name if folder.name in ("", ".", "..") else folder.name
+    own = None if str(out) == "-" else Path(out).absolute()
+    for home, folders, files in os.walk(folder):
+        folders.sort()
+        for name in [*folders, *files]:
+            path = Path(home) / name
+            if path.is_symlink() and name in folders:
+                told.skipped[shown(str(path))] = "a link"
+        for name in sorted(files):
+            path = Path(home) / name
+            if path.absolute() == own or (own and path.parent.absolute() == own.parent and name.endswith(".partial")):
+                continue
+            if path.is_symlink() or not path.is_file():
+                told.skipped[shown(str(path))] = "a link" if path.is_symlink() else "no regular file"
+                continue
+            inner = path.relative_to(folder).as_posix()
+            yield f"{above}/{inner}" if above else inner, path
+
+
+@contextmanager
+def _opened(path: Path | None, told: Told) -> Iterator[tuple[BinaryIO, int]]:
+    """A file that stands still while it is read, and its mode; a pipe is copied first."""
+    with ExitStack() as stack:
+        if path is None:
+            spool = stack.enter_context(tempfile.TemporaryFile())
+            shutil.copyfileobj(sys.stdin.buffer, spool, MEBI)
+            spool.flush()
+            told.read += spool.tell()
+            yield spool, 0o644
+            return
+        try:
+            file = stack.enter_context(open(path, "rb"))
+        except OSError as error:
+            raise UserError(f"{shown(str(path))} cannot be read: {error.strerror}") from None
+        before = os.fstat(file.fileno())
+        if not stat.S_ISREG(before.st_mode):
+            raise UserError(f"{shown(str(path))} is no regular file")
+        told.read += before.st_size
+        yield file, before.st_mode & 0o777
+        after = os.fstat(file.fileno())
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise UserError(f"{shown(str(path))} changed while it was read; try again when nobody writes to it")
+
+
+def _items(looker: Looker, name: str, path: Path | None, exact: bool, told: Told) -> Iterator[Item]:
+    """A file; or the arrays in an .npz of pictures, which come back as a folder of .npy."""
+    with _opened(path, told) as (file, mode):
+        members = [] if exact or not name.endswith(".npz") else _arrays(file)
+        if not members:
+            yield looker.item(name, mode, file)
+        for member in members:
+            with tempfile.TemporaryFile() as spool, zipfile.ZipFile(file).open(member) as inner:
+                shutil.copyfileobj(inner, spool, MEBI)
+                spool.flush()
+                yield looker.item(f"{name}/{member}", mode, spool)
+
+
+def _arrays(file: BinaryIO) -> list[str]:
+    """The names in a sound .npz that has bytes, as pictures are, in one of its arrays; else none."""
+    try:
+        with zipfile.ZipFile(file) as held:
+            names = [info.filename for info in held.infolist()]
+            Names(names)
+            if held.testzip() is None and all(name.endswith(".npy") for name in names):
+                return names if any(b"'descr': '|u1'" in held.open(name).read(128) for name in names) else []
+    except Exception:  # zipfile stumbles over damaged files in many ways; then it is a file like any other
+        pass
+    return []
+
+
+# The archive ----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _target(out: str | Path, force: bool) -> Iterator[BinaryIO]:
+    """Where to write to; a file takes its name only when all went well."""
+    if str(out) == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    path = Path(out)
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; name a file in it")
+    if path.exists() and not force:
+        raise UserError(f"{path} exists and is not overwritten; give another name, or --force")
+    partial = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "x+b") as file:
+            yield file
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        raise Failure(f"{path} could not be written: {error.strerror or error}") from None
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def _same(target: BinaryIO, digest: bytes) -> None:
+    """What stands on the disk is what was meant to."""
+    target.flush()
+    if target is sys.stdout.buffer:
+        return
+    target.seek(0)
+    found = hashlib.sha256()
+    while piece := target.read(MEBI):
+        found.update(piece)
+    if found.digest() != digest:
+        raise Failure("what was written is not what is read back; the disk may be failing")

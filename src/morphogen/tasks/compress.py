@@ -1,0 +1,95 @@
+"""Compress: files into archives that a trained model makes small, and back, bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from morphogen.tasks.task import task
+
+if TYPE_CHECKING:
+    from morphogen.codec.blocks import Learned
+
+__all__ = ["compress", "contents", "decompress"]
+
+
+@task
+def compress(
+    model: str,
+    files: list[str],
+    *,
+    out: str,
+    exact: bool = False,
+    paranoid: bool = False,
+    reference: bool = False,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Files and folders into one archive, lossless: what the model knows is coded by it, the rest by deflate.
+
+    model: the folder of a run, or a profile file
+    files: files and folders; - is standard input
+    out: the archive to write, .mgn by custom; - is standard output
+    exact: PNG and NPZ files come back with the very same bytes, not only the same content
+    paranoid: decode every block by the second implementation too, before it is trusted; usually a sample
+    reference: leave the model out of the archive, which then opens only with --model
+    force: overwrite what is there
+    """
+    from morphogen.codec.learned import learned_of
+    from morphogen.codec.pack import pack
+
+    learned = _learned(model)
+    oracle = learned_of(learned.profile, oracle=True)
+    return pack(files, out, learned, oracle=oracle, paranoid=paranoid, exact=exact, inside=not reference, force=force)
+
+
+@task
+def decompress(
+    archive: str,
+    *,
+    out: str = ".",
+    extract: str | None = None,
+    model: str | None = None,
+    recover: bool = False,
+    force: bool = False,
+) -> dict[str, Any]:
+    """The files of an archive, checked before the first of them takes its place.
+
+    archive: a file that `compress` wrote; - is standard input
+    out: the folder to put them into; - is standard output, for one file
+    extract: only the file of this name; of an archive, no more is read than that needs
+    model: the run or profile of an archive that holds no model itself
+    recover: save what can be saved of a damaged archive, and list what cannot
+    force: overwrite what is there
+    """
+    from morphogen.codec.learned import learned_of
+    from morphogen.codec.unpack import unpack
+
+    profile = None if model is None else _learned(model).profile
+    return unpack(archive, out, learned_of, profile=profile, extract=extract, recover=recover, force=force)
+
+
+@task
+def contents(archive: str) -> list[dict[str, Any]]:
+    """What is in an archive: names, sizes, what they take, and how they are coded.
+
+    archive: a file that `compress` wrote; - is standard input
+    """
+    from morphogen.codec.unpack import contents as listed
+
+    return listed(archive)
+
+
+def _learned(model: str) -> Learned:
+    """From a run's folder, or a file that holds a profile."""
+    from morphogen.codec.learned import learned_of, learned_of_run
+    from morphogen.errors import UserError
+
+    path = Path(model)
+    if path.is_file():
+        try:
+            return learned_of(path.read_bytes())
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    from morphogen.opened import OpenRun
+
+    return learned_of_run(OpenRun(path))
