@@ -42,6 +42,7 @@ fix: $(VENV)/.dev  ## let ruff format and mend what it can
 bench: $(VENV)/.dev  ## measure against the incumbent, interleaved on this machine, and print the tables
 	bash bench/setup_peer.sh
 	$(BIN)/python bench/run.py
+	$(BIN)/python bench/run.py codecs $(if $(RUNS),--runs $(RUNS))#  make bench RUNS=mnist=runs/a,cifar10=runs/b
 
 mutants: $(VENV)/.dev  ## plant bugs one by one, and count how many the tests catch
 	$(BIN)/python tests/mutants/plant.py

@@ -7,6 +7,7 @@
     whole       a whole process: import, load, train an epoch, evaluate, save, sample, reconstruct, in turn
     streaming   training from a file of 4 GB
     quality     test log p(x) after so many minutes of theirs and an eighth of them of ours (about half an hour)
+    codecs      test pictures in xz, PNG, WebP and JPEG XL, and in archives of ours: --runs mnist=RUN,...
 
 Without names: machine, startup, step, sample and whole. What is found is also added to .bench/results/SECTION.jsonl;
 --write puts the tables into docs/benchmarks.md. Whatever fails says so, and makes the exit status 1.
@@ -22,6 +23,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lossless import SETS, Asked, codecs
 from page import Table, caption, put
 from probe import Machine, look
 from quality import quality
@@ -31,6 +33,7 @@ from speed import STEPS, Ask, sample, step, whole
 
 SECTIONS: dict[str, Callable[[Ask], list[Table]]] = {
     "startup": startup, "step": step, "sample": sample, "whole": whole, "streaming": streaming, "quality": quality,
+    "codecs": codecs,
 }  # fmt: skip
 USUAL = ("machine", "startup", "step", "sample", "whole")
 QUICK = ("machine", "startup", "step", "sample")
@@ -43,6 +46,7 @@ PROTOCOL = {
     "sample": "Both processes alive, in turn after one round that does not count; 500 images at a time.",
     "whole": "Whole processes in turn, timed from outside to the exit; peak memory as the system counts it.",
     "streaming": "Interleaved pairs; the file was read once before; peak memory of a process that only streams.",
+    "codecs": "One after the other, one process a set, ours with the start of the command; sheets in one thread.",
     "quality": "One after the other; scored in float32 by `metrics.likelihood`.",
 }
 
@@ -62,6 +66,14 @@ def positive(said: str) -> int:
     return int(said)
 
 
+def pairs(said: str) -> list[tuple[str, str]]:
+    """`mnist=runs/a,cifar10=runs/b` as pairs."""
+    found = [(name, run) for name, _, run in (word.partition("=") for word in said.split(","))]
+    if not all(name and run for name, run in found):
+        raise argparse.ArgumentTypeError(f"{said!r} is not SET=RUN, or several with commas")
+    return found
+
+
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -77,6 +89,9 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--ours", type=float, default=None, metavar="MINUTES", help="quality: ours once more, so long")
     parser.add_argument("--images", type=positive, default=10_000, help="quality: test images to score")
     parser.add_argument("--gb", type=float, default=4.0, help="streaming: size of the file")
+    parser.add_argument("--runs", type=pairs, default=[], metavar="SET=RUN,...", help="codecs: ours, e.g. mnist=runs/a")
+    parser.add_argument("--sets", default=",".join(SETS), help=f"codecs: test sets (default: {','.join(SETS)})")
+    parser.add_argument("--n", type=positive, default=None, help="codecs: so many test pictures (default: all)")
     said = parser.parse_args(words)
     unknown = [name for name in said.sections if name not in {"machine", *SECTIONS}]
     if unknown:
@@ -84,7 +99,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     if said.write and said.quick:
         parser.error("--quick measures nothing that is worth writing down")
     said.sections = said.sections or list(QUICK if said.quick else USUAL)
-    said.nets = said.nets.split(",")
+    said.nets, said.sets = said.nets.split(","), [name for name in said.sets.split(",") if name]
     if set(said.nets) - {case.net for case in STEPS}:
         parser.error(f"--nets takes mlp, conv and resnet, not {', '.join(said.nets)}")
     return said
@@ -95,11 +110,15 @@ def command(section: str, said: argparse.Namespace) -> str:
     words = ["python", "bench/run.py", section]
     if section not in ("machine", "startup"):
         words += ["--threads", ",".join(map(str, said.threads))]
-    words += ["--rounds", str(said.rounds)] if said.rounds and section not in ("streaming", "quality") else []
+    words += ["--rounds", str(said.rounds)] if said.rounds and section not in ("streaming", "quality", "codecs") else []
     if section == "quality":
         words += ["--minutes", f"{said.minutes:g}"] + (["--ours", f"{said.ours:g}"] if said.ours else [])
         words += ["--images", str(said.images)] if said.images != 10_000 else []
     words += ["--gb", f"{said.gb:g}"] if section == "streaming" else []
+    if section == "codecs":
+        words += ["--runs", ",".join(f"{name}={run}" for name, run in said.runs)] if said.runs else []
+        words += ["--sets", ",".join(said.sets)] if tuple(said.sets) != SETS else []
+        words += ["--n", str(said.n)] if said.n else []
     return shlex.join(words + (["--quick"] if said.quick else []))
 
 
@@ -113,7 +132,8 @@ def keep(section: str, ask: Ask, before: Machine, after: Machine, typed: str) ->
 
 def measure(section: str, said: argparse.Namespace, before: Machine) -> tuple[Machine, list[str]]:
     """One section, printed and kept; the machine afterwards, and what failed."""
-    ask = Ask(said.threads, said.rounds, said.quick, said.minutes, said.ours, said.images, said.gb, said.nets)
+    usual = (said.threads, said.rounds, said.quick, said.minutes, said.ours, said.images, said.gb, said.nets)
+    ask = Asked(*usual, runs=said.runs, sets=said.sets, n=said.n)
     began = time.perf_counter()
     tables = machine(before) if section == "machine" else SECTIONS[section](ask)
     after = before if section == "machine" or said.quick else look()
