@@ -38,6 +38,8 @@ RUNS = {
     "runs/guide-infogan": "infogan mnist train.steps=2200",
     "runs/guide-wgan-gp": "wgan-gp mnist train.steps=1800",
     "runs/guide-adversarial-autoencoder": "adversarial-autoencoder mnist train.steps=3000",
+    "runs/guide-few-none": "sprites-gan data.limit=500 model.augment=none train.steps=7500",
+    "runs/guide-few-ada": "sprites-gan data.limit=500 model.augment=ada train.steps=7500",
 }
 
 MARKER = re.compile(r"^<!-- (output|picture): (.*?)(?: \| (.*?))? -->$")
