@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
@@ -17,11 +17,7 @@ from morphogen.codec.proof import proven
 from morphogen.codec.trace import Tape
 from morphogen.errors import UserError
 
-if TYPE_CHECKING:
-    from morphogen.codec.profile import Profile
-    from morphogen.opened import OpenRun
-
-__all__ = ["Function", "freeze", "frozen_run"]
+__all__ = ["Function", "freeze"]
 
 
 @dataclass(frozen=True)
@@ -70,10 +66,3 @@ def _traced(function: Function, examples: Sequence[Tensor]) -> tuple[Tape, list[
     free = [(n.do, n.of, n.numbers) for n in tape.nodes] == [(n.do, n.of, n.numbers) for n in larger.nodes]
     free = free and not any(n.do == "shape" for n in tape.nodes)
     return tape, [(s[0], None, None) if free and len(s) == 3 else s for s in sizes]
-
-
-def frozen_run(run: OpenRun, count: int) -> Profile:
-    """The profile of a trained run, its ranges found on `count` of its pictures."""
-    from morphogen.codec.frozen import profile_of
-
-    return profile_of(run, count)

@@ -83,9 +83,9 @@ def learned_of_run(run: OpenRun) -> Learned:
 
     path = run.path / f"profile-{run.weights}.mgp"
     if not path.is_file():
-        from morphogen.codec.freeze import frozen_run
+        from morphogen.codec.frozen import profile_of
 
-        disk.write(path, frozen_run(run, CALIBRATION).to_bytes())
+        disk.write(path, profile_of(run, CALIBRATION).to_bytes())
     return Learned(path.read_bytes())
 
 
