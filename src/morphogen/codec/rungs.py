@@ -81,7 +81,7 @@ def _ladder(model: ladder, x: Tensor) -> Told:
     told = Told(examples={"x": model.padded(x), "state/0": model.begin(len(x))})
     told.top = ("state/0", model.top.detach())
     seen = [f"seen/{k}" for k in range(len(model.up))]
-    told.does("look", lambda x: _seen(model, x), ["x"], seen)
+    told.does("look", model.seen, ["x"], seen)
     inference = model.infer(x)
     rungs, pieces, state = [], [], 0
 
@@ -114,15 +114,6 @@ def _ladder(model: ladder, x: Tensor) -> Told:
         )
     told.facts = {"patch": PATCH, "unit": model.unit, "tile": None, "rungs": rungs, "pieces": pieces}
     return told
-
-
-def _seen(model: ladder, x: Tensor) -> list[Tensor]:
-    """`model.look` of pictures that need no padding."""
-    h, seen = model.enter(2 * x - 1), []
-    for up in model.up:
-        h = up(h)
-        seen.append(h)
-    return seen
 
 
 def _vae(model: vae, x: Tensor) -> Told:

@@ -123,7 +123,11 @@ class ladder(Model):
 
     def look(self, x: Tensor) -> list[Tensor]:
         """What is seen of pictures at each scale, the finest first."""
-        h = self.enter(2 * self.padded(x).contiguous(memory_format=torch.channels_last) - 1)
+        return self.seen(self.padded(x))
+
+    def seen(self, x: Tensor) -> list[Tensor]:
+        """The same of pictures that need no padding."""
+        h = self.enter(2 * x.contiguous(memory_format=torch.channels_last) - 1)
         seen = []
         for up in self.up:
             h = up(h)
