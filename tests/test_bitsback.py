@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import math
+import time
+import tracemalloc
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -13,9 +17,10 @@ import torch
 from morphogen.codec.ans import LOW, Stack, supply
 from morphogen.codec.bitsback import schedule
 from morphogen.codec.frozen import profile_of_model
-from morphogen.codec.learned import CURVES, Learned, packer_of, standard_tables
+from morphogen.codec.learned import CURVES, Learned, standard_tables
+from morphogen.codec.profile import Profile
 from morphogen.codec.speech import Blend, speech_of
-from morphogen.codec.tables import BITS, FINE, PARTS, STEPS, Curve, bells, curve, even_bells
+from morphogen.codec.tables import BITS, PARTS, STEPS, Curve, bells, curve, even_bells
 from morphogen.core.build import part
 from morphogen.core.space import Image
 from morphogen.errors import UserError
@@ -363,12 +368,95 @@ def test_models_that_cannot_compress_say_what_would(name: str, more: dict[str, o
         profile_of_model(model, torch.rand(8, 1, 6, 6))
 
 
-def test_a_profile_that_does_not_fit_together_is_refused() -> None:
-    model = model_of("vae", Image(6, 6, 1), latent=3, net={"use": "mlp", "widths": [8]}, likelihood=LOGISTICS)
-    profile = profile_of_model(model, torch.rand(16, 1, 6, 6))
-    for gone in ("rungs", "pieces", "patch", "cost"):
-        facts = {k: v for k, v in profile.facts.items() if k != gone}
-        broken = type(profile)(facts, profile.graphs, profile.arrays)
-        with pytest.raises(UserError, match="damaged"):
-            packer_of(broken, None)  # type: ignore[arg-type]
-    assert FINE == 16
+@pytest.fixture(scope="module")
+def small() -> Profile:
+    model = model_of("ladder", Image(8, 8, 1), rungs=[1, 1], latent=2, width=8, likelihood=LOGISTICS)
+    return profile_of_model(model, torch.rand(16, 1, 8, 8))
+
+
+@pytest.mark.parametrize("gone", ["rungs", "pieces", "patch", "cost", "space", "tile"])
+def test_a_profile_that_lacks_something_is_refused(gone: str, small: Profile) -> None:
+    broken = Profile({k: v for k, v in small.facts.items() if k != gone}, small.graphs, small.arrays)
+    with pytest.raises(UserError, match="damaged"):
+        Learned(broken.to_bytes())
+
+
+def places(said: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Every leaf of a tree of lists and objects."""
+    if isinstance(said, (dict, list)):
+        for key in said if isinstance(said, dict) else range(len(said)):
+            yield from places(said[key], (*path, key))
+    else:
+        yield path
+
+
+def changed(facts: dict[str, object], place: tuple[str | int, ...], value: object) -> dict[str, object]:
+    """Facts with another value in a place."""
+    again = json.loads(json.dumps(facts))
+    of = again
+    for key in place[:-1]:
+        of = of[key]
+    of[place[-1]] = value
+    return again
+
+
+def test_a_profile_may_say_anything_and_asks_for_little(small: Profile) -> None:
+    """Every fact, changed to what it must not be: refused, or harmless to build tables from and to decode with."""
+    wrongs = [
+        None,
+        True,
+        -1,
+        0,
+        1,
+        2,
+        9,
+        64,
+        255,
+        70_000,
+        -600_000,
+        1 << 21,
+        1 << 40,
+        1 << 62,
+        "",
+        "blend",
+        [],
+        [1 << 40],
+        {},
+    ]
+    tiles, refused = np.zeros((3, 8, 8, 1), np.uint8), 0
+    data = Learned(small.to_bytes()).encode(tiles)
+    tracemalloc.start()
+    for number, (place, wrong) in enumerate((p, w) for p in places(small.facts) for w in wrongs):
+        if number % 3:  # a third of all, and other wrongs at each place
+            continue
+        facts = changed(small.facts, place, wrong)
+        began = time.process_time()
+        try:
+            learned = Learned(Profile(facts, small.graphs, small.arrays).to_bytes())
+        except UserError:
+            refused += 1
+            continue
+        with contextlib.suppress(UserError, ValueError, ArithmeticError, LookupError):  # as blocks.py does, and more
+            learned.decode(data, tiles.shape)
+        assert time.process_time() - began < 20, (place, wrong)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert refused > 150
+    assert peak < 256 << 20
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("falling", [-(1 << 50), 10, 1, 2, 3]),  # an integral over 2^50 places
+        ("normal", [-(1 << 50), 5, 1, 2, 3]),
+        ("exp", [0, 40, 1, 2, 3]),
+        ("exp", [-2, 0, 0, 0, 0, 0]),  # shares of nothing
+        ("logistic", [-2, 0, 3, 2, 1, 0]),
+        ("tanh", [-2, 0]),
+    ],
+)
+def test_curves_that_ask_for_too_much_are_refused(name: str, array: list[int], small: Profile) -> None:
+    arrays = dict(small.arrays) | {f"curve/{name}": np.array(array, np.int64)}
+    with pytest.raises(UserError, match=f"curve {name}"):
+        Learned(Profile(small.facts, small.graphs, arrays).to_bytes())

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morphogen.codec.bitsback import LN2, Engine, Packer, Piece, Rung
+from morphogen.codec.bounds import bounded
 from morphogen.codec.integers import Oracle
 from morphogen.codec.profile import Profile
 from morphogen.codec.speech import ARGUMENT, LINK, MASS, speech_of
@@ -41,6 +42,7 @@ class Learned:
     def __init__(self, profile: bytes, *, oracle: bool = False) -> None:
         self.profile, self.digest, self.oracle = profile, hashlib.sha256(profile).digest(), oracle
         self.read = Profile.from_bytes(profile)
+        bounded(self.read)
 
     @cached_property
     def packer(self) -> Packer:
@@ -104,34 +106,29 @@ def standard_tables() -> dict[str, Ints]:
 
 
 def packer_of(profile: Profile, engine: Engine) -> Packer:
-    """The rungs and pieces that a profile describes; what does not fit together is refused."""
+    """The rungs and pieces that a profile within bounds describes."""
     facts, arrays, graphs = profile.facts, profile.arrays, profile.graphs
-    try:
-        curves = {name: _curve(arrays[f"curve/{name}"]) for name in CURVES}
-        rungs = tuple(_rung(rung, curves["falling"], graphs) for rung in facts["rungs"])
-        scales = [(s + r.fineness * LN2) * STEPS >> FINE for r in rungs for s in r.scales]
-        rows = bells(curves["falling"], min(scales), max(scales) + 1)
-        pieces = tuple(
-            Piece(
-                p["name"], tuple(p["which"]), speech_of(p["speech"], _bits(graphs, f"say/{p['name']}"), arrays, curves)
-            )
-            for p in facts["pieces"]
-        )
-        top = arrays["top"].astype(np.int64) if "top" in arrays else None
-        return Packer(
-            engine,
-            frozenset(graphs),
-            rungs,
-            pieces,
-            rows,
-            top,
-            facts["patch"],
-            facts["unit"],
-            facts["cost"],
-            facts["draws"],
-        )
-    except (KeyError, TypeError, IndexError) as error:
-        raise UserError(f"the profile is damaged: it lacks {error}") from None
+    curves = {name: _curve(arrays[f"curve/{name}"]) for name in CURVES}
+    rungs = tuple(_rung(rung, curves["falling"], graphs) for rung in facts["rungs"])
+    scales = [(s + r.fineness * LN2) * STEPS >> FINE for r in rungs for s in r.scales]
+    rows = bells(curves["falling"], min(scales), max(scales) + 1)
+    pieces = tuple(
+        Piece(p["name"], tuple(p["which"]), speech_of(p["speech"], _bits(graphs, f"say/{p['name']}"), arrays, curves))
+        for p in facts["pieces"]
+    )
+    top = arrays["top"].astype(np.int64) if "top" in arrays else None
+    return Packer(
+        engine,
+        frozenset(graphs),
+        rungs,
+        pieces,
+        rows,
+        top,
+        facts["patch"],
+        facts["unit"],
+        facts["cost"],
+        facts["draws"],
+    )
 
 
 def _rung(facts: Mapping[str, Any], falling: Curve, graphs: Mapping[str, Any]) -> Rung:
