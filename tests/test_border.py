@@ -189,6 +189,34 @@ def test_a_model_that_is_told_labels(do, runs, tmp_path):
     assert "not told labels" in err
 
 
+@pytest.mark.parametrize("recipe", ["vae", "gan", "conditional-gan"])
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((3, 16, 16), ("odd.npy", "3 examples", "add some")),
+        ((40, 1, 1), ("odd.npy", "one pixel each", "table")),
+    ],
+)
+def test_data_that_nothing_can_be_learned_from(do, tmp_path, recipe, shape, words):
+    """Too few pictures, or pictures that are none: the file and the remedy are named, and no run is left behind."""
+    path, run = tmp_path / "odd.npy", tmp_path / "run"
+    np.save(path, np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+    for more in ([], ["--dry-run"]):
+        code, _, err = do("train", recipe, path, "--run", run, *more)
+        assert code == 2
+        assert all(word in err for word in words), err
+        assert not run.exists()
+
+
+def test_one_class_is_named_where_labels_are_wanted(do, tmp_path):
+    path = tmp_path / "alike.npz"
+    np.savez(path, x=np.random.default_rng(0).integers(0, 256, (40, 16, 16), dtype=np.uint8), y=np.zeros(40, np.int64))
+    code, _, err = do("train", "conditional-gan", path, "--run", tmp_path / "run")
+    assert code == 2
+    assert "alike.npz" in err
+    assert "two or more" in err
+
+
 def test_a_missing_ability_is_refused_by_name(do, runs):
     code, _, err = do("score", runs["point"].path, "-n", "4")
     assert code == 2

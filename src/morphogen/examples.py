@@ -17,7 +17,7 @@ from morphogen.core.build import names as on_shelf
 from morphogen.core.space import Space
 from morphogen.data.batches import Batches
 from morphogen.data.dataset import Dataset, Split
-from morphogen.data.find import open_data
+from morphogen.data.find import called, open_data
 from morphogen.data.stamp import digest
 from morphogen.data.stores import MemoryStore, subset
 from morphogen.errors import UserError, did_you_mean
@@ -72,7 +72,7 @@ def find_examples(run: Run, said: Any, *, split: str | None, label: int | None, 
     words = [said] if isinstance(said, (str, Path)) else said
     names: list[str] | None = None
     if isinstance(words, (list, tuple)) and all(isinstance(word, (str, Path)) for word in words):
-        if len(words) == 1 and (str(words[0]) in on_shelf("data") or str(words[0]) == _own_name(run)):
+        if len(words) == 1 and (str(words[0]) in on_shelf("data") or str(words[0]) == called(run.recipe["data"])):
             return _part(_named(run, str(words[0]), binary), split)
         stored, names = _files(run, words, fit)
     else:
@@ -82,15 +82,10 @@ def find_examples(run: Run, said: Any, *, split: str | None, label: int | None, 
     return _given(run, stored, names, label)
 
 
-def _own_name(run: Run) -> str:
-    data: Mapping[str, Any] = run.recipe["data"]
-    return str(data.get("path", data["use"]))
-
-
 def _own(run: Run, binary: str | None) -> Dataset:
     """The data that the run was trained on; said aloud where it is not what it was."""
     if binary is not None:
-        return _named(run, _own_name(run), binary)
+        return _named(run, called(run.recipe["data"]), binary)
     data = open_data(run.recipe["data"])
     if data.fingerprint != run.facts["fingerprint"]:
         raise UserError(
@@ -103,7 +98,7 @@ def _own(run: Run, binary: str | None) -> Dataset:
 def _named(run: Run, name: str, binary: str | None) -> Dataset:
     """A set by name, prepared as the run's own data was: binarised, say."""
     own: Mapping[str, Any] = run.recipe["data"]
-    asked = dict(own) if name == _own_name(run) else {"use": name}
+    asked = dict(own) if name == called(run.recipe["data"]) else {"use": name}
     how = binary or own.get("binary")
     return _as_of(open_data(asked | ({"binary": how} if how else {})), run.space, run.path)
 
@@ -128,7 +123,7 @@ def _part(data: Dataset, split: str | None) -> Data:
 def _files(run: Run, words: Sequence[str | Path], fit: bool) -> tuple[Tensor, list[str]]:
     for word in words:
         if not _exists(Path(word)):
-            known = [*on_shelf("data"), _own_name(run)]
+            known = [*on_shelf("data"), called(run.recipe["data"])]
             raise UserError(f"there is no file and no data set {str(word)!r}; {did_you_mean(str(word), known)}")
     return files.load_examples([Path(word) for word in words], run.space, fit=fit)
 

@@ -112,11 +112,11 @@ class Run:
 
     @property
     def labels(self) -> Vector | None:
-        """The space of the labels, where the data has classes."""
+        """The space of the labels, where the data has several classes."""
         classes = self.facts.get("classes") or []
         if not isinstance(classes, (list, tuple)) or not all(isinstance(name, str) for name in classes):
             raise UserError(f"{self.path / DATA}: classes = {classes!r} are not names")
-        return Vector(len(classes), columns=tuple(classes)) if classes else None
+        return Vector(len(classes), columns=tuple(classes)) if len(classes) > 1 else None
 
     def build(self) -> Model:
         """The model as the recipe describes it, with fresh weights drawn from the run's seed."""
@@ -124,6 +124,10 @@ class Run:
         torch.manual_seed(int(self.recipe.get("seed", 0)))
         try:
             model: Model = part("models", self.recipe["model"])(self.space, self.labels)
+        except UserError as error:  # what does not fit may be the data: say which
+            from morphogen.data.find import called
+
+            raise UserError(f"with {called(self.recipe['data'])}: {error}") from None
         finally:
             torch.set_rng_state(state)
         return model

@@ -25,8 +25,9 @@ from morphogen.core import noise
 from morphogen.core.build import part
 from morphogen.core.model import Model, Samples
 from morphogen.core.noise import Noise
+from morphogen.core.space import Image
 from morphogen.data.dataset import Dataset
-from morphogen.data.find import open_data, resolve
+from morphogen.data.find import called, open_data, resolve
 from morphogen.diagnosis import findings
 from morphogen.errors import Failure, UserError
 from morphogen.plan import Plan
@@ -40,6 +41,7 @@ from morphogen.train import Training, train
 
 __all__ = ["fit", "start"]
 
+FEWEST = 8  # examples of all splits together
 SHOWN = 64  # examples in a sample grid
 SAVE_SECONDS = 60.0
 LOOK_SHARE = 20.0  # against a budget of minutes, looking takes at most one part in so many
@@ -57,7 +59,7 @@ def complete(recipe: Any, data: Any, leaves: Iterable[str]) -> tuple[dict[str, A
     model = part("models", tree.get("model", "vae"))
     plan = Plan.complete(tree.get("train", {}))
     Plan.from_recipe(plan)
-    found = open_data(tree["data"])
+    found = _enough(open_data(tree["data"]), called(tree["data"]))
     whole = {
         "data": tree["data"],
         "model": model.spec,
@@ -68,6 +70,22 @@ def complete(recipe: Any, data: Any, leaves: Iterable[str]) -> tuple[dict[str, A
     }
     machine.choose_precision(whole["precision"], machine.choose_device(whole["device"]))
     return whole, found
+
+
+def _enough(data: Dataset, name: str) -> Dataset:
+    """The data, where something can be learned from it."""
+    count = sum(map(len, data.splits.values()))
+    if count < FEWEST:
+        raise UserError(
+            f"{name} holds {count} example{'s' if count != 1 else ''}, and a model of so few is a copy of them; "
+            f"add some, or name another set ({FEWEST} at least, some hundreds to learn from)"
+        )
+    if isinstance(data.space, Image) and data.space.height == data.space.width == 1:
+        raise UserError(
+            f"the pictures of {name} are one pixel each; name larger ones, or give their colours as a table (an "
+            ".npy file of a row each)"
+        )
+    return data
 
 
 def _data_spec(data: Any) -> dict[str, Any]:
@@ -94,7 +112,7 @@ def start(recipe: Any, data: Any, leaves: Iterable[str] = (), run: str | Path | 
 
 def _title(recipe: Any, data: Mapping[str, Any]) -> str:
     first = Path(str(recipe)).stem if not isinstance(recipe, Mapping) else "recipe"
-    second = Path(str(data.get("path", data["use"]))).stem
+    second = Path(called(data)).stem
     return first if first == second else f"{first}-{second}"
 
 

@@ -19,7 +19,7 @@ from morphogen.data.stamp import restamp
 from morphogen.data.stores import subset
 from morphogen.errors import UserError, did_you_mean
 
-__all__ = ["open_data", "resolve"]
+__all__ = ["called", "open_data", "resolve"]
 
 ARRAYS = (".npy", ".npz")
 
@@ -49,6 +49,11 @@ def resolve(spec: str | Path | Mapping[str, Any], **options: Any) -> dict[str, A
     """
     chosen, asked = _read(spec, options)
     return chosen.spec | {key: value for key, value in asked.items() if value}
+
+
+def called(spec: Mapping[str, Any]) -> str:
+    """What a person knows resolved data by: its path, or its name."""
+    return str(spec.get("path", spec["use"]))
 
 
 def _read(spec: str | Path | Mapping[str, Any], options: Mapping[str, Any]) -> tuple[Part, dict[str, Any]]:

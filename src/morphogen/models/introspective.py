@@ -17,6 +17,7 @@ from morphogen.core.conditional import Conditional, must_be_smooth
 from morphogen.core.distribution import Distribution, tempered
 from morphogen.core.inference import Inference, Latent
 from morphogen.core.model import Model, Turn
+from morphogen.core.schedule import Weight, schedule
 from morphogen.core.space import Space, Vector
 from morphogen.errors import UserError
 
@@ -28,7 +29,8 @@ class introspective(Model):
     """Encoder: ELBO(x) up, exp(2 ELBO(made)) down. Decoder: ELBO(x) up, ELBO(made) up. Costs are per dimension.
 
     `distortion` and `rate` weigh the two parts of the ELBO of real examples, `made` the rate of made-up ones, as the
-    encoder sees them.
+    encoder sees them: so much that it stops caring once they are a few nats from the prior. `game` weighs what either
+    hears of made-up examples; from 0 upwards, an autoencoder comes first.
     """
 
     players: ClassVar[Mapping[str, str]] = {"encoder": "posterior.*", "decoder": "*"}
@@ -46,14 +48,15 @@ class introspective(Model):
         prior: Prior = "normal",  # type: ignore[assignment]
         distortion: PositiveFloat = 1.0,
         rate: NonNegativeFloat = 1.0,
-        made: NonNegativeFloat = 8.0,
+        made: NonNegativeFloat = 256.0,
+        game: Weight = 1.0,
         small: NonNegativeFloat = 1e-8,
     ) -> None:
         super().__init__()
         if space.kind == "tokens":
             raise UserError("what this model makes goes back into its encoder, and tokens cannot; use vae")
         self.space, self.code = space, Vector(latent)
-        self.distortion, self.rate, self.made, self.small = distortion, rate, made, small
+        self.distortion, self.rate, self.made, self.small, self.game = distortion, rate, made, small, schedule(game)
         self.posterior = Conditional(net, part("families", "normal"), space, self.code)
         likelihood = likelihood or part("families", "bernoulli" if space.levels == 2 else "normal-shared")
         self.likelihood = Conditional(decoder or net, likelihood, self.code, space)
@@ -73,10 +76,10 @@ class introspective(Model):
 
     def play(self, batch: Batch, step: int) -> Iterator[Turn]:
         z = self.prior(self.posterior).sample((len(batch),))
-        yield self.encoders_turn(batch.x, z)
-        yield self.decoders_turn(batch.x, z)
+        yield self.encoders_turn(batch.x, z, self.game(step))
+        yield self.decoders_turn(batch.x, z, self.game(step))
 
-    def encoders_turn(self, x: Tensor, z: Tensor) -> Turn:
+    def encoders_turn(self, x: Tensor, z: Tensor, game: float = 1.0) -> Turn:
         """Real examples are likely, those that the decoder makes are not."""
         real = self.infer(x)
         with torch.no_grad():
@@ -85,11 +88,11 @@ class introspective(Model):
         for fake in fakes:
             seen = self.infer(fake.detach())
             elbo = -(self.distortion * seen.distortion + self.made * seen.rate) / self.space.size
-            cost = cost + 0.25 * torch.exp(2 * elbo).mean()
+            cost = cost + 0.25 * game * torch.exp(2 * elbo).mean()
         log = {"distortion": real.distortion.detach().mean(), "rate": real.rate.detach().mean()}
         return Turn("encoder", cost, log=log)
 
-    def decoders_turn(self, x: Tensor, z: Tensor) -> Turn:
+    def decoders_turn(self, x: Tensor, z: Tensor, game: float = 1.0) -> Turn:
         """Codes of real examples decode to them; what is made of draws would be taken for real."""
         with torch.no_grad():
             code = self.posterior(x).sample()
@@ -100,7 +103,7 @@ class introspective(Model):
             again = q.sample()
             rate = Latent(again, q, self.prior(self.posterior)).rate
             lost = -self.likelihood(again.detach()).log_prob(fake.detach())
-            cost = cost + 0.5 * (self.rate * rate + self.small * lost).mean()
+            cost = cost + 0.5 * game * (self.rate * rate + self.small * lost).mean()
         return Turn("decoder", cost / self.space.size)
 
     def review(self, batch: Batch) -> dict[str, Tensor]:
