@@ -94,6 +94,7 @@ class OpenRun:
         if task.needs == "OpenRun":
             result = task.function(self, **ready)
         else:
+            ready |= {"run": self} if "run" in takes else {}
             with self.at_work(task, int(given.get("seed") or 0)):
                 result = task.function(self.model, **ready)
         return self._stamped(task, given, ready, result)

@@ -177,6 +177,9 @@ class Coder:
             data = learned.encode(np.frombuffer(plain.data, np.uint8).reshape(plain.shape))
             if type(data) is not bytes:
                 raise TypeError
+        except UserError as error:
+            self.fallbacks[str(error)] += 1
+            return plain
         except Exception as error:
             self.fallbacks[f"the model failed ({type(error).__name__})"] += 1
             return plain

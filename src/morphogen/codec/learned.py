@@ -51,7 +51,7 @@ class Learned:
 
     def tile(self, height: int, width: int, channels: int) -> tuple[int, int] | None:
         """The size of the tiles that a picture is cut into; none where the model cannot say anything of it."""
-        if self.read.facts["space"]["levels"] != 256 or channels != self.read.facts["space"]["channels"]:
+        if channels != self.read.facts["space"]["channels"]:
             return None
         return self._tile(height, width)
 
@@ -62,16 +62,37 @@ class Learned:
         return _even(height, int(facts["unit"])), _even(width, int(facts["unit"]))
 
     def encode(self, tiles: NDArray[np.uint8]) -> bytes:
-        """Tiles, (n, h, w, channels), as bytes."""
-        return self.packer.encode(np.ascontiguousarray(tiles.transpose(0, 3, 1, 2)).astype(np.int64))
+        """Tiles, (n, h, w, channels), as bytes; the first says what a level is worth, where there are not all 256."""
+        levels = np.ascontiguousarray(tiles.transpose(0, 3, 1, 2)).astype(np.int64)
+        if self.levels == 256:
+            return self.packer.encode(levels)
+        for worth in self._worths:
+            if not (levels % worth).any() and levels.max() // worth < self.levels:
+                return bytes([worth]) + self.packer.encode(levels // worth)
+        raise UserError(f"the model knows pictures of {self.levels} levels only")
 
     def decode(self, data: bytes, shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
         """The tiles again; what cannot be their bytes is refused."""
         n, height, width, channels = shape
         if (height, width) != self._tile(height, width) or channels != self.read.facts["space"]["channels"]:
             raise UserError(f"a learned block is damaged: its model knows no tiles of {height} x {width} x {channels}")
-        levels = self.packer.decode(data, (n, channels, height, width))
+        worth = 1
+        if self.levels < 256:
+            worth, data = next(iter(data), 0), data[1:]
+            if worth not in self._worths:
+                raise UserError("a learned block is damaged: its levels are worth something else")
+        levels = self.packer.decode(data, (n, channels, height, width)) * worth
         return levels.astype(np.uint8).transpose(0, 2, 3, 1)
+
+    @property
+    def levels(self) -> int:
+        """How many the model's pictures have."""
+        return int(self.read.facts["space"]["levels"])
+
+    @property
+    def _worths(self) -> tuple[int, int]:
+        """What a level may be worth in files: one, or so much that the last one is white."""
+        return 1, 255 // (self.levels - 1)
 
 
 def learned_of(profile: bytes, oracle: bool = False) -> Learned:

@@ -48,7 +48,7 @@ class introspective(Model):
         prior: Prior = "normal",  # type: ignore[assignment]
         distortion: PositiveFloat = 1.0,
         rate: NonNegativeFloat = 1.0,
-        made: NonNegativeFloat = 256.0,
+        made: NonNegativeFloat = 64.0,
         game: Weight = 1.0,
         small: NonNegativeFloat = 1e-8,
     ) -> None:

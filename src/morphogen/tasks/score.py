@@ -19,13 +19,23 @@ JUDGED = 10_000  # samples that `evaluate` draws at most
 
 
 @task(exact=True)
-def score(model: Scores, data: Data, n: Count | None = None, *, samples: Count = 500, seed: Seed = 0) -> dict[str, Any]:
+def score(
+    model: Scores,
+    data: Data,
+    n: Count | None = None,
+    *,
+    run: OpenRun,
+    samples: Count = 500,
+    seed: Seed = 0,
+    bits: bool = False,
+) -> dict[str, Any]:
     """How likely examples are: log p(x) by importance sampling, the ELBO as rate + distortion, bits, active units.
 
     data: a set by name, or files; without it, the run's own test examples
     n: only the first so many
     samples: codes drawn for each example; more of them come closer to log p(x), from below
     seed: of those draws
+    bits: what the examples should cost in an archive by theory, too, and what they do cost
     """
     from morphogen.abilities import Unable
     from morphogen.metrics.likelihood import log_likelihood
@@ -40,7 +50,12 @@ def score(model: Scores, data: Data, n: Count | None = None, *, samples: Count =
             "its code is a point, without rate or likelihood; train with model.posterior=normal and a rate in its terms"
         )
     batches = counted(data.batches(device=device), len(data), "score")
-    return log_likelihood(model, batches, samples, seed=seed).facts()
+    said = log_likelihood(model, batches, samples, seed=seed).facts()
+    if bits:
+        from morphogen.codec.costs import costs
+
+        said["bits"] = costs(run, data, said["elbo"])
+    return said
 
 
 @task(exact=True)

@@ -9,6 +9,7 @@
         \"\"\"
 
 The first argument is an ability (a protocol of core/model.py or abilities.py), an `OpenRun`, or an ordinary argument.
+A task of a model that needs its folder, too, takes `run: OpenRun` among the others, and nobody has to give it.
 Before `*` stand the words of a command line, after it the options; a one-letter argument is an option too. The words
 for types are listed in words.py. Nothing heavy is imported by a module of tasks/ before a task runs: `--help` reads
 annotations as the strings that they are.
@@ -135,7 +136,7 @@ def _put(function: Function, exact: bool) -> Function:
         group=group,
         summary=doc.partition("\n")[0].rstrip("."),
         needs=needs,
-        arguments=_arguments(parameters[1:] if needs else parameters, helps),
+        arguments=_arguments([p for p in parameters[bool(needs) :] if p.annotation != "OpenRun"], helps),
         gives=str(signature.return_annotation),
         exact=exact,
     )
