@@ -37,6 +37,9 @@ class Fake:
             raise UserError("a learned block is damaged")
         return np.cumsum(np.frombuffer(raw, np.uint8), dtype=np.uint8).reshape(shape)
 
+    def accepts(self, tiles, back):
+        return np.array_equal(tiles, back)
+
 
 def fake_of(profile):
     """As `learned_of`: a profile that is none is refused."""

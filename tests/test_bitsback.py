@@ -221,6 +221,20 @@ def test_pixels_cost_what_the_family_says_and_come_back(
     assert same(stack, before)
 
 
+@pytest.mark.parametrize("name", ["normal-shared", "normal-fixed"])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_a_density_costs_its_integral_over_a_level(name: str, depth: int, draw: np.random.Generator) -> None:
+    """A family that tells means only has one scale, whatever the means are."""
+    space = Image(4, 4, depth, 256)
+    family = part("families", {"use": name, "scale": 0.05})(space)
+    said = torch.from_numpy(draw.uniform(0.3, 0.7, (50, *family.out.shape))).float()
+    x = (family(said).sample() * 255).round().clamp(0, 255)
+    cost = Cost()
+    told(family, space).push(cost, np.rint(said.double().numpy() * 2**14).astype(np.int64), x.long().numpy())
+    density = -family(said).log_prob(x / 255).sum().item() + x.numel() * math.log(255)
+    assert cost.total == pytest.approx(density / math.log(2), rel=5e-3)
+
+
 def test_every_level_has_an_interval_and_they_fill_the_whole(draw: np.random.Generator) -> None:
     """Whatever a decoder says, even nonsense: 256 intervals without gaps, none of them empty."""
     space = Image(1, 1, 1, 256)

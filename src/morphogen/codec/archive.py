@@ -102,7 +102,7 @@ class Writer:
 
     def _block(self, strip: Strip, raw: bytes) -> None:
         self._list()
-        block = self._coder.block(strip, self.units.get(strip, 0), raw)
+        block, held = self._coder.block(strip, self.units.get(strip, 0), raw)
         if block.codec == LEARNED and self._inside and not self.profile:
             stored = deflated(self._model.profile)
             self.profile = len(stored) + FRAME
@@ -110,8 +110,8 @@ class Writer:
         self.units[strip] = block.first + block.count
         self.stored[strip] = self.stored.get(strip, 0) + len(block.data)
         self._chunk(BLOCK, block.to_bytes())
-        self._raw.update(raw)
-        self.raw += len(raw)
+        self._raw.update(held)
+        self.raw += len(held)
 
     def finish(self) -> bytes:
         """What is left, the index and the end; sha256 of the whole file."""

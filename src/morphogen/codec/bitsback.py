@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -26,7 +26,7 @@ from morphogen.codec.speech import Speech
 from morphogen.codec.tables import BITS, FINE, PARTS, STEPS, Bells
 from morphogen.errors import UserError
 
-__all__ = ["Engine", "Packer", "Piece", "Rung", "schedule"]
+__all__ = ["LANE", "LANES", "LN2", "Engine", "Packer", "Piece", "Rung", "Sides", "draw", "power", "schedule"]
 
 Ints = NDArray[np.int64]
 Sides = tuple[int, int]
@@ -61,6 +61,17 @@ class Rung:
     def sites(self, sides: Sides) -> tuple[int, ...]:
         """Where latents of a picture lie."""
         return () if self.step is None else (sides[0] // self.step, sides[1] // self.step)
+
+    @property
+    def finer(self) -> int:
+        """Bits that a latent has beyond those of its grid."""
+        return self.z_bits - self.fineness
+
+    def halves(self, said: Ints, bits: int) -> tuple[Ints, Ints]:
+        """Two numbers for each channel and site, as two rows of the live channels', FINE bits after the point."""
+        apart = said.reshape(*said.shape[:2], -1) << (FINE - bits)
+        first, second = (half[:, self.live].reshape(-1) for half in np.split(apart, 2, axis=1))
+        return first, second
 
     def count(self, n: int, sides: Sides) -> int:
         """How many are told."""
@@ -120,18 +131,18 @@ class Packer:
     def pack(self, stack: Stack, x: Ints) -> None:
         """One batch onto the stack."""
         seen, sides = self.engine.run("look", x), (x.shape[2], x.shape[3])
-        state, drawn, said = self._begin(len(x), sides), [], []
+        state, drawn, said = self.begin(len(x), sides), [], []
         stack.scramble()
         for rung in self.rungs:
-            state = self._step("reach", rung.name, state)
-            drawn.append(_draw(stack, self.bells, *self._doubt(rung, state, seen)))
-            state = self._taken(rung, state, drawn[-1], len(x), sides)
+            state = self.step("reach", rung.name, state)
+            drawn.append(draw(stack, self.bells, *self._bell(rung, *self.doubt(rung, state, seen))))
+            state = self.taken(rung, state, drawn[-1] << rung.finer, len(x), sides)
         stack.unscramble()
         patches = _patches(x, self.patch)
         for piece in self.pieces:
-            state = self._step("reach", piece.name, state)
-            said.append(self._said(piece, state))
-            state = self._step("take", piece.name, state, patches[:, piece.which])
+            state = self.step("reach", piece.name, state)
+            said.append(self.asked("say", piece.name, state))
+            state = self.step("take", piece.name, state, patches[:, piece.which])
         for piece, words in zip(reversed(self.pieces), reversed(said), strict=True):
             piece.speech.push(stack, words, patches[:, piece.which])
         for rung, z in zip(reversed(self.rungs), reversed(drawn), strict=True):
@@ -140,58 +151,71 @@ class Packer:
 
     def unpack(self, stack: Stack, shape: tuple[int, ...]) -> Ints:
         """The inverse of `pack`."""
-        sides, patches = (shape[2], shape[3]), _patches(np.zeros(shape, np.int64), self.patch)
-        state, states, drawn = self._begin(shape[0], sides), [], []
+        sides = (shape[2], shape[3])
+        state, states, drawn = self.begin(shape[0], sides), [], []
         for rung in self.rungs:
-            state = self._step("reach", rung.name, state)
+            state = self.step("reach", rung.name, state)
             states.append(state)
             drawn.append(_told(stack, rung, rung.count(shape[0], sides)))
-            state = self._taken(rung, state, drawn[-1], shape[0], sides)
-        for piece in self.pieces:
-            state = self._step("reach", piece.name, state)
-            patches[:, piece.which] = piece.speech.pop(stack, self._said(piece, state))
-            state = self._step("take", piece.name, state, patches[:, piece.which])
-        x = _pixels(patches, self.patch)
+            state = self.taken(rung, state, drawn[-1] << rung.finer, shape[0], sides)
+        x = self.picture(state, stack, shape)
         seen, stack.masked = self.engine.run("look", x), True
         for rung, before, z in zip(reversed(self.rungs), reversed(states), reversed(drawn), strict=True):
-            _undraw(stack, self.bells, z, *self._doubt(rung, before, seen))
+            undraw(stack, self.bells, z, *self._bell(rung, *self.doubt(rung, before, seen)))
         stack.scramble()
         stack.unscramble()
         return x
 
     # The model --------------------------------------------------------------------------------------------------------
 
-    def _begin(self, n: int, sides: Sides) -> Ints | None:
+    def begin(self, n: int, sides: Sides) -> Ints | None:
         if self.top is None:
             return None
         return np.broadcast_to(self.top, (n, len(self.top), sides[0] // self.unit, sides[1] // self.unit))
 
-    def _step(self, what: str, name: str, state: Ints | None, *more: Ints) -> Ints | None:
+    def step(self, what: str, name: str, state: Ints | None, *more: Ints) -> Ints | None:
         """The state after a graph, or as it was where the model has no such graph."""
         graph = f"{what}/{name}"
         return self.engine.run(graph, _known(state), *more)[0] if graph in self.graphs else state
 
-    def _doubt(self, rung: Rung, state: Ints | None, seen: list[Ints]) -> tuple[Ints, Ints]:
-        """The row of each live latent's bell, and the grid point at which that begins."""
+    def doubt(self, rung: Rung, state: Ints | None, seen: list[Ints]) -> tuple[Ints, Ints]:
+        """Centre and log scale of each live latent's posterior, FINE bits after the point."""
         said = seen[rung.seen]
         if f"guess/{rung.name}" in self.graphs:
-            said = self.engine.run(f"guess/{rung.name}", _known(state), said)[0]
-        said = said.reshape(*said.shape[:2], -1) << (FINE - rung.doubt_bits)
-        mean, scale = (half[:, rung.live].reshape(-1) for half in np.split(said, 2, axis=1))
+            said = self.asked("guess", rung.name, state, said)
+        mean, scale = rung.halves(said, rung.doubt_bits)
+        return np.clip(mean, -rung.farthest, rung.farthest), scale
+
+    def _bell(self, rung: Rung, mean: Ints, scale: Ints) -> tuple[Ints, Ints]:
+        """The row of each latent's bell, and the grid point at which that begins."""
         shift = FINE - rung.fineness
-        centre = (np.clip(mean, -rung.farthest, rung.farthest) * PARTS + (1 << (shift - 1))) >> shift
+        centre = (mean * PARTS + (1 << (shift - 1))) >> shift
         scale = np.clip(scale, *rung.scales) + rung.fineness * LN2
         return self.bells.row(centre, (scale * STEPS + (1 << (FINE - 1))) >> FINE)
 
-    def _taken(self, rung: Rung, state: Ints | None, z: Ints, n: int, sides: Sides) -> Ints:
-        """The state that knows z; where there was none, z itself."""
+    def taken(self, rung: Rung, state: Ints | None, z: Ints, n: int, sides: Sides) -> Ints:
+        """The state that knows z, of z_bits after the point; where there was none, z itself."""
         whole = np.zeros((n, rung.depth, math.prod(rung.sites(sides))), np.int64)
-        whole[:, rung.live] = z.reshape(n, len(rung.live), -1) << (rung.z_bits - rung.fineness)
+        whole[:, rung.live] = z.reshape(n, len(rung.live), -1)
         whole = whole.reshape(n, rung.depth, *rung.sites(sides))
-        return whole if state is None else _known(self._step("take", rung.name, state, whole))
+        return whole if state is None else _known(self.step("take", rung.name, state, whole))
 
-    def _said(self, piece: Piece, state: Ints | None) -> Ints:
-        return self.engine.run(f"say/{piece.name}", _known(state))[0]
+    def asked(self, what: str, name: str, state: Ints | None, *more: Ints) -> Ints:
+        """What a graph says of a state."""
+        return self.engine.run(f"{what}/{name}", _known(state), *more)[0]
+
+    def picture(self, state: Ints | None, stack: Stack, shape: tuple[int, ...]) -> Ints:
+        """The picture of a state, its pixels popped piece by piece."""
+        patches = _patches(np.zeros(shape, np.int64), self.patch)
+        for piece in self.pieces:
+            state = self.step("reach", piece.name, state)
+            patches[:, piece.which] = piece.speech.pop(stack, self.asked("say", piece.name, state))
+            state = self.step("take", piece.name, state, patches[:, piece.which])
+        return _pixels(patches, self.patch)
+
+    def coarser(self, width: int) -> Packer:
+        """The same for pictures of which `width` levels are told as one."""
+        return replace(self, pieces=tuple(replace(p, speech=p.speech.coarser(width)) for p in self.pieces))
 
 
 def schedule(n: int, cost: int, draws: int) -> Iterator[tuple[int, int, int]]:
@@ -204,17 +228,17 @@ def schedule(n: int, cost: int, draws: int) -> Iterator[tuple[int, int, int]]:
     done, first = 0, n * cost * WASTE // 10_000
     while done < n:
         held = done * cost
-        count = min(_power(max(held // 2, first) // draws, BATCH), n - done)
-        yield done, count, _power(max(held // 4, first) // (1000 * LANE), LANES)
+        count = min(power(max(held // 2, first) // draws, BATCH), n - done)
+        yield done, count, power(max(held // 4, first) // (1000 * LANE), LANES)
         done += count
 
 
-def _power(x: int, most: int) -> int:
+def power(x: int, most: int) -> int:
     """The power of two at or below x, from 1 to `most`."""
     return min(1 << max(x.bit_length() - 1, 0), most)
 
 
-def _draw(stack: Stack, bells: Bells, rows: Ints, first: Ints) -> Ints:
+def draw(stack: Stack, bells: Bells, rows: Ints, first: Ints) -> Ints:
     """Grid points, drawn from their bells."""
     z = np.zeros(len(rows), np.int64)
 
@@ -227,7 +251,7 @@ def _draw(stack: Stack, bells: Bells, rows: Ints, first: Ints) -> Ints:
     return z
 
 
-def _undraw(stack: Stack, bells: Bells, z: Ints, rows: Ints, first: Ints) -> None:
+def undraw(stack: Stack, bells: Bells, z: Ints, rows: Ints, first: Ints) -> None:
     """The inverse of `_draw`."""
     start, freq = bells.at(rows, z - first)
     if not freq.all():

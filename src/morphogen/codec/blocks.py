@@ -48,6 +48,9 @@ class Learned(Protocol):
     def decode(self, data: bytes, shape: tuple[int, int, int, int]) -> Tiles:
         """The tiles, or a UserError."""
 
+    def accepts(self, tiles: Tiles, back: Tiles) -> bool:
+        """Whether tiles may come back like this: as they were, but for a lossy model."""
+
 
 def size_of(strip: Strip) -> int:
     """Bytes of a unit of a strip."""
@@ -158,37 +161,47 @@ class Coder:
     counts: Counter[str] = field(default_factory=Counter)
     fallbacks: Counter[str] = field(default_factory=Counter)
 
-    def block(self, strip: Strip, first: int, raw: bytes) -> Block:
-        """The shortest block that decodes to these bytes."""
+    def block(self, strip: Strip, first: int, raw: bytes) -> tuple[Block, bytes]:
+        """The shortest block for these bytes, and what it decodes to: the same, but for a model that is lossy."""
         plain = Block(RAW, strip, first, len(raw) // size_of(strip), crc32c(raw), raw)
-        best = plain if strip == BYTES or self.learned is None else self._by_model(self.learned, plain)
-        if best is plain or len(_filtered(raw, plain.shape, 1)) < NEAR * len(best.data):
-            small = zlib.compress(raw, 9) if strip == BYTES else _filtered(raw, plain.shape)
+        best, held = (plain, raw) if strip == BYTES or self.learned is None else self._by_model(self.learned, plain)
+        plain = replace(plain, crc=best.crc, data=held)
+        if best.codec == RAW or len(_filtered(held, plain.shape, 1)) < NEAR * len(best.data):
+            small = zlib.compress(held, 9) if strip == BYTES else _filtered(held, plain.shape)
             tried = replace(plain, codec=DEFLATE, data=small)
-            if len(small) < len(best.data) and _decodes(tried, raw, None) == "":
+            if len(small) < len(best.data) and _decodes(tried, held, None) == "":
                 self.fallbacks["no gain"] += best.codec == LEARNED
                 best = tried
         self.counts[CODECS[best.codec]] += 1
-        return best
+        return best, held
 
-    def _by_model(self, learned: Learned, plain: Block) -> Block:
-        """A learned block that has been decoded again, or the plain one, and why."""
+    def _by_model(self, learned: Learned, plain: Block) -> tuple[Block, bytes]:
+        """A learned block and what it decodes to; or the plain one, and why."""
+        tiles = np.frombuffer(plain.data, np.uint8).reshape(plain.shape)
         try:
-            data = learned.encode(np.frombuffer(plain.data, np.uint8).reshape(plain.shape))
+            data = learned.encode(tiles)
             if type(data) is not bytes:
                 raise TypeError
         except UserError as error:
             self.fallbacks[str(error)] += 1
-            return plain
+            return plain, plain.data
         except Exception as error:
             self.fallbacks[f"the model failed ({type(error).__name__})"] += 1
-            return plain
-        block = replace(plain, codec=LEARNED, data=data)
-        wrong = "no gain" if len(data) >= plain.size else _decodes(block, plain.data, learned)
+            return plain, plain.data
+        block, held = replace(plain, codec=LEARNED, data=data), b""
+        wrong = "no gain" if len(data) >= plain.size else ""
+        if not wrong:
+            try:
+                held = _by_model(learned, Block.from_bytes(block.to_bytes()).data, plain.shape)
+            except UserError:
+                wrong = "it does not decode"
+        if not wrong and not learned.accepts(tiles, np.frombuffer(held, np.uint8).reshape(plain.shape)):
+            wrong = "it decodes to something else"
+        block = replace(block, crc=crc32c(held))
         if not wrong and self.oracle is not None and (self.paranoid or self.counts["learned"] % SAMPLED == 0):
-            wrong = _decodes(block, plain.data, self.oracle) and "the oracle decodes it differently"
+            wrong = _decodes(block, held, self.oracle) and "the oracle decodes it differently"
         self.fallbacks[wrong] += bool(wrong)
-        return plain if wrong else block
+        return (plain, plain.data) if wrong else (block, held)
 
 
 def _decodes(block: Block, raw: bytes, learned: Learned | None) -> str:

@@ -36,7 +36,7 @@ CURVES: dict[str, Limits] = {  # what each is looked up at, and the most that it
     "logistic": (1 << 18, 28), "normal": (1 << 18, 28), "exp": (1 << 21, 28), "tanh": (1 << 21, 15),
     "falling": (1 << 21, 31),
 }  # fmt: skip
-BITS: Limits = (-16, 32)
+SAID, DOUBTED = (-16, 32), (-16, FINE)  # bits after the point of what is said of pixels, and of all else
 
 
 def bounded(profile: Profile) -> None:
@@ -44,7 +44,8 @@ def bounded(profile: Profile) -> None:
     try:
         _facts(profile.facts)
         for name, graph in profile.graphs.items():
-            if not all(BITS[0] <= port.bits <= BITS[1] for port in graph.outputs):
+            least, most = SAID if name.startswith("say/") else DOUBTED
+            if not all(least <= port.bits <= most for port in graph.outputs):
                 _refuse(f"{name} speaks too finely")
         for name, limits in CURVES.items():
             _curve(name, profile.arrays[f"curve/{name}"], *limits)
@@ -78,6 +79,9 @@ def _rung(facts: Mapping[str, Any], unit: int) -> None:
     least, most = _ints(facts["scales"], 2)
     if not SCALES[0] <= least <= most <= SCALES[1] or facts["z_bits"] < facts["fineness"]:
         _refuse("a rung's grid does not fit")
+    noise = _ints(facts["noise"], facts["depth"])
+    if not all(SCALES[0] <= each <= SCALES[1] for each in noise):
+        _refuse("a rung's noise does not fit")
     if facts["step"] is not None and not 1 <= _ints([facts["step"]], 1)[0] <= unit:
         _refuse("a rung's sites do not fit")
 

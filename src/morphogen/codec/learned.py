@@ -20,6 +20,7 @@ from morphogen.codec.bitsback import LN2, Engine, Packer, Piece, Rung
 from morphogen.codec.bounds import bounded
 from morphogen.codec.integers import Oracle
 from morphogen.codec.profile import Profile
+from morphogen.codec.sketch import Hope, Sketcher
 from morphogen.codec.speech import ARGUMENT, LINK, MASS, speech_of
 from morphogen.codec.tables import FINE, STEPS, Curve, bells, curve, even_bells
 from morphogen.errors import UserError
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["Learned", "learned_of", "learned_of_run"]
 
 Ints = NDArray[np.int64]
-SIDE = 64  # of a tile, about, where a model takes pictures of any size
+Tiles = NDArray[np.uint8]
+SIDE, LARGE = 64, 512  # of a tile, about, where a model takes pictures of any size; and at most
+PLAIN, NEAR, SKETCH = range(3)  # how a block's pictures are told
+NOTCH = 128  # the byte of notch 0
 CALIBRATION = 256  # pictures that ranges and grids are found on
 FARTHER = 10  # deviations that a prior's grid goes on beyond the farthest mean
 CURVES = ("logistic", "normal", "exp", "tanh", "falling")
@@ -49,40 +53,79 @@ class Learned:
         """The profile's rungs and pieces."""
         return packer_of(self.read, _engine(self.read, self.oracle))
 
+    @cached_property
+    def sketcher(self) -> Sketcher:
+        """The packer with what is expected of its rungs."""
+        curves = {name: _curve(self.read.arrays[f"curve/{name}"]) for name in ("exp", "falling")}
+        hopes = tuple(_hope(self.read, rung) for rung in self.read.facts["rungs"])
+        return Sketcher(self.packer, hopes, curves["exp"], curves["falling"])
+
     def tile(self, height: int, width: int, channels: int) -> tuple[int, int] | None:
         """The size of the tiles that a picture is cut into; none where the model cannot say anything of it."""
-        if channels != self.read.facts["space"]["channels"]:
-            return None
-        return self._tile(height, width)
+        return self.tile_of(height, width, channels, SIDE)
 
-    def _tile(self, height: int, width: int) -> tuple[int, int]:
+    def tile_of(self, height: int, width: int, channels: int, side: int) -> tuple[int, int] | None:
+        """The same with tiles of at most about `side`, where the model takes any."""
         facts = self.read.facts
+        if channels != facts["space"]["channels"]:
+            return None
         if facts["tile"]:
             return int(facts["tile"][0]), int(facts["tile"][1])
-        return _even(height, int(facts["unit"])), _even(width, int(facts["unit"]))
+        return _even(height, int(facts["unit"]), side), _even(width, int(facts["unit"]), side)
 
-    def encode(self, tiles: NDArray[np.uint8]) -> bytes:
-        """Tiles, (n, h, w, channels), as bytes; the first says what a level is worth, where there are not all 256."""
-        levels = np.ascontiguousarray(tiles.transpose(0, 3, 1, 2)).astype(np.int64)
-        if self.levels == 256:
-            return self.packer.encode(levels)
+    def _takes(self, height: int, width: int) -> bool:
+        facts = self.read.facts
+        if facts["tile"]:
+            return (height, width) == tuple(facts["tile"])
+        unit = int(facts["unit"])
+        return max(height, width) <= LARGE and not height % unit and not width % unit
+
+    def encode(self, tiles: Tiles) -> bytes:
+        """Tiles, (n, h, w, channels), as bytes: how they are told, a number about it, and what a packer packs."""
+        x = _planes(tiles)
         for worth in self._worths:
-            if not (levels % worth).any() and levels.max() // worth < self.levels:
-                return bytes([worth]) + self.packer.encode(levels // worth)
+            if not (x % worth).any() and x.max() // worth < self.levels:
+                return bytes([PLAIN, worth]) + self.packer.encode(x // worth)
         raise UserError(f"the model knows pictures of {self.levels} levels only")
 
-    def decode(self, data: bytes, shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    def near(self, tiles: Tiles, error: int) -> bytes:
+        """Tiles that come back with no level further off than `error`."""
+        self._must_be_bytes()
+        x, width = _planes(tiles), 2 * error + 1
+        middle = np.minimum(x // width * width + error, 255)
+        return bytes([NEAR, error]) + self.packer.coarser(width).encode(middle)
+
+    def sketch(self, tiles: Tiles, notch: int) -> bytes:
+        """Tiles that come back about as they were: `notch` 0 loses as much as the model did in training, NOTCHES more
+        twice as much of every latent."""
+        self._must_be_bytes()
+        return bytes([SKETCH, notch + NOTCH]) + self.sketcher.encode(_planes(tiles), notch)
+
+    def decode(self, data: bytes, shape: tuple[int, int, int, int]) -> Tiles:
         """The tiles again; what cannot be their bytes is refused."""
         n, height, width, channels = shape
-        if (height, width) != self._tile(height, width) or channels != self.read.facts["space"]["channels"]:
+        if not self._takes(height, width) or channels != self.read.facts["space"]["channels"]:
             raise UserError(f"a learned block is damaged: its model knows no tiles of {height} x {width} x {channels}")
-        worth = 1
-        if self.levels < 256:
-            worth, data = next(iter(data), 0), data[1:]
-            if worth not in self._worths:
-                raise UserError("a learned block is damaged: its levels are worth something else")
-        levels = self.packer.decode(data, (n, channels, height, width)) * worth
-        return levels.astype(np.uint8).transpose(0, 2, 3, 1)
+        if len(data) < 2:
+            raise UserError("a learned block is damaged: it is too short")
+        told, number, data, of = data[0], data[1], data[2:], (n, channels, height, width)
+        if told == PLAIN and number in self._worths:
+            x = self.packer.decode(data, of) * number
+        elif told == NEAR and self.levels == 256 and 0 < number < 128:
+            x = self.packer.coarser(2 * number + 1).decode(data, of)
+        elif told == SKETCH and self.levels == 256:
+            x = self.sketcher.decode(data, of, number - NOTCH)
+        else:
+            raise UserError("a learned block is damaged: it is told in a way that this reader does not know")
+        return x.astype(np.uint8).transpose(0, 2, 3, 1)
+
+    def accepts(self, tiles: Tiles, back: Tiles) -> bool:
+        """Pictures come back as they were."""
+        return np.array_equal(tiles, back)
+
+    def _must_be_bytes(self) -> None:
+        if self.levels != 256:
+            raise UserError(f"pictures of {self.levels} levels are kept as they are; leave out loss and max-error")
 
     @property
     def levels(self) -> int:
@@ -163,6 +206,13 @@ def _rung(facts: Mapping[str, Any], falling: Curve, graphs: Mapping[str, Any]) -
     )  # fmt: skip
 
 
+def _hope(profile: Profile, rung: Mapping[str, Any]) -> Hope:
+    noise, name = np.array(rung["noise"], np.int64), f"hope/{rung['name']}"
+    if name in profile.graphs:
+        return Hope(noise, None, _bits(profile.graphs, name))
+    return Hope(noise, profile.arrays[name].astype(np.int64))
+
+
 def _bits(graphs: Mapping[str, Any], graph: str, output: int = 0) -> int:
     return int(graphs[graph].outputs[output].bits)
 
@@ -179,6 +229,11 @@ def _engine(profile: Profile, oracle: bool) -> Engine:
     return Carried(profile.graphs, profile.arrays)
 
 
-def _even(side: int, unit: int) -> int:
-    """The side of equal tiles of at most about SIDE."""
-    return -(-side // (-(-side // SIDE) * unit)) * unit
+def _even(side: int, unit: int, most: int) -> int:
+    """The side of equal tiles of at most about `most`."""
+    return -(-side // (-(-side // most) * unit)) * unit
+
+
+def _planes(tiles: Tiles) -> Ints:
+    """(n, h, w, channels) as (n, channels, h, w)."""
+    return np.ascontiguousarray(tiles.transpose(0, 3, 1, 2)).astype(np.int64)

@@ -1,7 +1,7 @@
 """What freezing has to know of a model: its networks as named functions, what flows between them, its families.
 
     look: x -> seen      reach: state -> state      guess: state, seen -> doubt      take: state, z -> state
-    say: state -> said   take: state, piece -> state
+    say: state -> said   take: state, piece -> state                                 hope: state -> expected doubt
 
 A `ladder` has all of them at every rung; a `vae` is a ladder of one rung, whose code is the state.
 """
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from morphogen.codec.freeze import Function
+from morphogen.codec.hopes import expected, head, noise_of
 from morphogen.codec.tables import FINE
 from morphogen.core.conditional import Family
 from morphogen.core.inference import Inference, Latent
@@ -94,13 +95,17 @@ def _ladder(model: ladder, x: Tensor) -> Told:
     for i, rung in enumerate(model.rungs):
         if len(cast("torch.nn.Sequential", rung.reach)):
             goes(f"reach/r{i}", rung.reach)
-        told.does(f"guess/r{i}", rung.guess, [f"state/{state}", seen[rung.scale]], [f"doubt/r{i}"])
+        before = f"state/{state}"
+        told.does(f"guess/r{i}", rung.guess, [before, seen[rung.scale]], [f"doubt/r{i}"])
         told.wide.add(f"doubt/r{i}")
         latent = inference.latents[i]
         told.examples[f"z/r{i}"] = latent.z[0]
         goes(f"take/r{i}", rung.take, f"z/r{i}")
-        shape = {"name": f"r{i}", "seen": rung.scale, "depth": rung.depth, "step": PATCH << rung.scale}
+        shape: dict[str, Any] = {"name": f"r{i}", "seen": rung.scale, "depth": rung.depth, "step": PATCH << rung.scale}
         rungs.append(shape | _grid(latent, FARTHEST, SCALES))
+        centre, noise = latent.q.centre[0], rungs[-1]["noise"]
+        told.does(f"hope/r{i}", head(told.examples[before], centre, noise), [before], [f"hope/r{i}"])
+        told.wide.add(f"hope/r{i}")
     patches = torch.nn.functional.pixel_unshuffle(told.examples["x"], PATCH)
     for j, piece in enumerate(model.pieces):
         goes(f"reach/p{j}", piece.reach)
@@ -132,7 +137,10 @@ def _vae(model: vae, x: Tensor) -> Told:
     latent = model.infer(x).latents[0]
     told.examples["z/r0"] = latent.z[0]
     told.does("say/p0", model.likelihood.net, ["z/r0"], ["said/p0"])
-    rung = {"name": "r0", "seen": 0, "depth": model.code.length, "step": None} | _grid(latent, 9.0, (-6.0, 0.5))
+    rung: dict[str, Any] = {"name": "r0", "seen": 0, "depth": model.code.length, "step": None} | _grid(
+        latent, 9.0, (-6.0, 0.5)
+    )
+    told.arrays["hope/r0"] = expected(latent.q.centre.reshape(len(x), -1), rung["noise"])
     speech = _speech(model.likelihood.family, space, told, "p0")
     piece = {"name": "p0", "which": list(range(space.channels)), "speech": speech}
     told.facts = {"patch": 1, "unit": 1, "tile": [space.height, space.width], "rungs": [rung], "pieces": [piece]}
@@ -157,6 +165,7 @@ def _grid(latent: Latent, farthest: float, scales: tuple[float, float]) -> dict[
     return {
         "live": live.tolist(), "fineness": fineness, "farthest": round(farthest * one),
         "scales": [round(s * one) for s in scales], "z_bits": Z_BITS,
+        "noise": noise_of(log_scale.reshape(-1, *latent.z.shape[2:])),
         "entropy": round(1000 * (float(each.mean()) / math.log(2) + ENTROPY + fineness)),
     }  # fmt: skip
 

@@ -8,12 +8,13 @@ edges,
     S(0) = 0,   S(levels) = 2^24
 
 so that every level has a frequency of at least one. What is known of a colour weighs the components for the next.
+Where a few levels may pass for one, `width` neighbours share an interval and come back as the one in their middle.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,6 +39,9 @@ class Speech(Protocol):
     def push(self, stack: Stack, said: Ints, x: Ints) -> None: ...
 
     def pop(self, stack: Stack, said: Ints) -> Ints: ...
+
+    def coarser(self, width: int) -> Speech:
+        """The same where `width` levels are told as one."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,10 @@ class Coins:
         stack.pop(said.size, BITS, find)
         return out.reshape(said.shape)
 
+    def coarser(self, width: int) -> Speech:
+        """Black and white are all there is."""
+        raise UserError("pictures of two levels have no error but a wrong pixel; leave max-error out")
+
     def _none(self, said: Ints) -> Ints:
         """The frequency of 0."""
         argument = -_shifted(said.reshape(-1), self.bits, ARGUMENT)
@@ -91,6 +99,11 @@ class Blend:
     reach: int
     exp: Curve
     tanh: Curve
+    width: int = 1  # levels that are told as one
+
+    def coarser(self, width: int) -> Speech:
+        """The same where `width` levels are told as one."""
+        return replace(self, width=width)
 
     @property
     def links(self) -> int:
@@ -101,11 +114,13 @@ class Blend:
         """All colours at all sites: the last one first, so that they are popped in order."""
         weight, mean, inverse, link = self._parts(said)
         colours = np.moveaxis(x, 1, 0).reshape(self.depth, -1)
+        first = colours // self.width * self.width
+        last = np.minimum(first + self.width, self.levels)
         intervals: list[tuple[Ints, Ints]] = []
         for j in range(self.depth):
             m = self._moved(mean, link, colours, j)
-            low, high = (self._mass(m, inverse[:, j], colours[j] + side) for side in (0, 1))
-            start, end = (self._edge(weight, mass, colours[j] + side) for side, mass in ((0, low), (1, high)))
+            low, high = (self._mass(m, inverse[:, j], edge[j]) for edge in (first, last))
+            start, end = (self._edge(weight, mass, edge[j]) for edge, mass in ((first, low), (last, high)))
             intervals.append((start, end - start))
             weight = _weighed(weight, high - low) if j + 1 < self.depth else weight
         for start, freq in reversed(intervals):
@@ -118,36 +133,39 @@ class Blend:
         colours = np.zeros((self.depth, n * height * width), np.int64)
         for j in range(self.depth):
             m = self._moved(mean, link, colours, j)
-            colours[j] = self._pop(stack, weight, m, inverse[:, j])
+            first, last = self._pop(stack, weight, m, inverse[:, j])
+            colours[j] = np.minimum(first + self.width // 2, self.levels - 1)
             if j + 1 < self.depth:
-                low, high = (self._mass(m, inverse[:, j], colours[j] + side) for side in (0, 1))
+                low, high = (self._mass(m, inverse[:, j], edge) for edge in (first, last))
                 weight = _weighed(weight, high - low)
         return np.moveaxis(colours.reshape(self.depth, n, height, width), 0, 1)
 
-    def _pop(self, stack: Stack, weight: Ints, m: Ints, inverse: Ints) -> Ints:
-        """One colour of all sites: the level whose interval a slot lies in, by halving."""
-        out = np.zeros(m.shape[1], np.int64)
+    def _pop(self, stack: Stack, weight: Ints, m: Ints, inverse: Ints) -> tuple[Ints, Ints]:
+        """One colour of all sites: the levels between whose edges a slot lies, by halving."""
+        first = np.zeros(m.shape[1], np.int64)
+        count = -(-self.levels // self.width)
 
         def find(slot: Ints, part: slice) -> tuple[Ints, Ints]:
             w, mean, inv = weight[:, part], m[:, part], inverse[:, part]
             low, start, end = np.zeros_like(slot), np.zeros_like(slot), np.full_like(slot, 1 << BITS)
-            for power in reversed(range((self.levels - 1).bit_length())):
-                middle = low + (1 << power)
-                edge = self._edge(w, self._mass(mean, inv, middle), middle)
+            for power in reversed(range((count - 1).bit_length())):
+                middle = low + (self.width << power)
+                edge = self._edge(w, self._mass(mean, inv, middle), np.minimum(middle, self.levels))
                 above = edge <= slot
                 low, start, end = np.where(above, middle, low), np.where(above, edge, start), np.where(above, end, edge)
-            out[part] = low
+            first[part] = low
             return start, end - start
 
         stack.pop(m.shape[1], BITS, find)
-        return out
+        return first, np.minimum(first + self.width, self.levels)
 
     def _parts(self, said: Ints) -> tuple[Ints, Ints, Ints, Ints]:
         """Weights (k, sites), means, inverse scales (k, depth, sites) and links (k, links, sites)."""
         k, c = self.mixture, self.depth
         n, _, height, width = said.shape
-        apart = np.moveaxis(said.reshape(n, k, -1, height, width), 0, 2).reshape(k, -1, n * height * width)
-        apart = _shifted(apart, self.bits, FINE) + self.start[:, :, None]
+        told = np.moveaxis(said.reshape(n, k, -1, height, width), 0, 2).reshape(k, -1, n * height * width)
+        apart = np.repeat(self.start[:, :, None], told.shape[2], 2)
+        apart[:, : told.shape[1]] += _shifted(told, self.bits, FINE)  # a family may tell means only
         ones = 1 if k > 1 else 0
         mean, scale, link = apart[:, ones : ones + c], apart[:, ones + c : ones + 2 * c], apart[:, ones + 2 * c :]
         inverse = self.exp(-np.clip(scale, *self.scales))

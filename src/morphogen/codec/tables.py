@@ -69,12 +69,15 @@ class Bells:
         """The row of a centre (in 1/PARTS) and a log scale (in 1/STEPS), and the grid point at which it begins."""
         scales = (len(self.starts) - 1) // PARTS
         row = np.clip(log_scale - self.first, 0, scales - 1) * PARTS + centre % PARTS
-        return row, centre // PARTS - (self.starts[row + 1] - self.starts[row] - 2) // 2
+        return row, centre // PARTS - (self.width(row) - 1) // 2
+
+    def width(self, row: Ints) -> Ints:
+        """How many points a row has."""
+        return self.starts[row + 1] - self.starts[row] - 1
 
     def at(self, row: Ints, place: Ints) -> tuple[Ints, Ints]:
         """Start and frequency of the so-manieth point of a row; a point beyond its end has frequency 0."""
-        width = self.starts[row + 1] - self.starts[row] - 1
-        inside = (place >= 0) & (place < width)
+        inside = (place >= 0) & (place < self.width(row))
         index = self.starts[row] + np.where(inside, place, 0)
         start = self.edges[index]
         return start, np.where(inside, self.edges[index + 1] - start, 0)

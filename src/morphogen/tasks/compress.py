@@ -1,14 +1,14 @@
-"""Compress: files into archives that a trained model makes small, and back, bit for bit."""
+"""Compress: files into archives that a trained model makes small, and back, bit for bit or nearly."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from morphogen.tasks.task import task
+from morphogen.tasks.task import Amount, Count, task
 
 if TYPE_CHECKING:
-    from morphogen.codec.blocks import Learned
+    from morphogen.codec.learned import Learned
 
 __all__ = ["compress", "contents", "decompress"]
 
@@ -22,9 +22,12 @@ def compress(
     exact: bool = False,
     paranoid: bool = False,
     reference: bool = False,
+    loss: Amount | None = None,
+    max_error: Count | None = None,
     force: bool = False,
 ) -> dict[str, Any]:
-    """Files and folders into one archive, lossless: what the model knows is coded by it, the rest by deflate.
+    """Files and folders into one archive, lossless unless told otherwise: pictures are coded by the model, the rest by
+    deflate.
 
     model: the folder of a run, or a profile file
     files: files and folders; - is standard input
@@ -32,13 +35,22 @@ def compress(
     exact: PNG and NPZ files come back with the very same bytes, not only the same content
     paranoid: decode every block by the second implementation too, before it is trusted; usually a sample
     reference: leave the model out of the archive, which then opens only with --model
+    loss: round latents, about as much as the model was trained to do without for 1, twice that for 2; from 1/16 to 16
+    max_error: no level of a picture comes back further off than this
     force: overwrite what is there
     """
     from morphogen.codec.learned import learned_of
     from morphogen.codec.pack import pack
+    from morphogen.errors import UserError
 
-    learned = _learned(model)
+    learned: Any = _learned(model)
     oracle = learned_of(learned.profile, oracle=True)
+    if loss is not None or max_error is not None:
+        if exact:
+            raise UserError("exact keeps every byte, loss and max-error do not; leave out the one or the others")
+        from morphogen.codec.lossy import Lossy
+
+        learned = Lossy(learned, loss, max_error)
     return pack(files, out, learned, oracle=oracle, paranoid=paranoid, exact=exact, inside=not reference, force=force)
 
 
