@@ -9,6 +9,7 @@ import math
 import time
 import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,11 +17,14 @@ import torch
 
 from morphogen.codec.ans import LOW, Stack, supply
 from morphogen.codec.bitsback import schedule
+from morphogen.codec.carried import Carried
 from morphogen.codec.frozen import profile_of_model
-from morphogen.codec.learned import CURVES, Learned, standard_tables
+from morphogen.codec.learned import CURVES, Learned, packer_of, standard_tables
+from morphogen.codec.pack import pack
 from morphogen.codec.profile import Profile
 from morphogen.codec.speech import Blend, speech_of
-from morphogen.codec.tables import BITS, PARTS, STEPS, Curve, bells, curve, even_bells
+from morphogen.codec.tables import BITS, FINE, PARTS, STEPS, Curve, bells, curve, even_bells
+from morphogen.codec.unpack import unpack
 from morphogen.core.build import part
 from morphogen.core.space import Image
 from morphogen.errors import UserError
@@ -474,3 +478,79 @@ def test_curves_that_ask_for_too_much_are_refused(name: str, array: list[int], s
     arrays = dict(small.arrays) | {f"curve/{name}": np.array(array, np.int64)}
     with pytest.raises(UserError, match=f"curve {name}"):
         Learned(Profile(small.facts, small.graphs, arrays).to_bytes())
+
+
+def test_a_bell_has_the_mean_and_scale_of_its_posterior(small: Profile) -> None:
+    packer = Learned(small.to_bytes()).packer
+    for rung in packer.rungs:
+        mean = np.linspace(-3, 3, 50)
+        for scale in (-rung.fineness * math.log(2), 0.3):  # as narrow as the grid, and wider
+            fine = [np.rint(v * 2.0**FINE).astype(np.int64) for v in (mean, np.full(50, scale))]
+            rows, first = packer._bell(rung, *fine)
+            for row, start, wanted in zip(rows, first, mean, strict=True):
+                place = np.arange(packer.bells.width(row))
+                p = packer.bells.at(np.full(len(place), row), place)[1] / WHOLE
+                z = (start + place) / 2.0**rung.fineness
+                assert float(p @ z) == pytest.approx(wanted, abs=2.0**-rung.fineness / PARTS)
+                wide = float(p @ (z - p @ z) ** 2) ** 0.5
+                assert wide == pytest.approx(math.exp(scale), rel=0.05)
+
+
+# Sabotage
+
+
+class Sabotaged:
+    """Encodes by a model in which something is wrong, and is read by the one that is right."""
+
+    def __init__(self, right: Learned, seed: int) -> None:
+        self.right, self.profile, self.digest = right, right.profile, right.digest
+        self.tile, self.decode, self.accepts = right.tile, right.decode, right.accepts
+        rng, read = np.random.default_rng(seed), right.read
+        self.way = ("number", "order", "plan", "grid")[seed % 4] if seed % 8 > 3 else "number"
+        facts, arrays = json.loads(json.dumps(read.facts)), dict(read.arrays)
+        if self.way == "plan":
+            facts["cost"] = facts["cost"] * int(rng.integers(3, 40))
+        if self.way == "grid":
+            facts["rungs"][0]["scales"][0] += int(rng.integers(1 << 12, 1 << 16))
+            facts["rungs"][0]["fineness"] += 1
+        if self.way == "number":  # of a weight, a table, a curve
+            name = str(rng.choice(sorted(name for name in arrays if not name.startswith("hope"))))
+            array = arrays[name].astype(np.int64)
+            place = int(rng.integers(array.size))
+            array.reshape(-1)[place] += int(rng.choice([-1, 1])) << int(rng.integers(0, 6))
+            arrays[name] = array
+        self.wrong = packer_of(Profile(facts, read.graphs, arrays), Carried(read.graphs, arrays))
+
+    def encode(self, tiles: np.ndarray) -> bytes:
+        x = tiles[::-1] if self.way == "order" else tiles
+        return bytes([0, 1]) + self.wrong.encode(x.transpose(0, 3, 1, 2).astype(np.int64))
+
+
+def sabotaged(folder: Path, profile: Profile, seeds: range) -> int:
+    """How many of them the archive noticed; every one comes back bit for bit."""
+    right = Learned(profile.to_bytes())
+    draw = np.random.default_rng(0)
+    x = (draw.integers(0, 9, (40, 8, 8)) + 20 * np.arange(40)[:, None, None] % 200).astype(np.uint8)
+    np.save(folder / "x.npy", x)
+    noticed = 0
+    for seed in seeds:
+        try:
+            wrong = Sabotaged(right, seed)
+        except UserError:  # the proof, or a limit, noticed
+            noticed += 1
+            continue
+        said = pack([folder / "x.npy"], folder / "x.mgn", wrong, force=True)  # type: ignore[arg-type]
+        noticed += bool(said["fallbacks"])
+        unpack(str(folder / "x.mgn"), str(folder / "back"), Learned, force=True)
+        assert np.array_equal(np.load(folder / "back" / "x.npy"), x), (seed, wrong.way)
+    return noticed
+
+
+def test_sabotaged_models_end_in_deflate_or_in_the_right_picture(small: Profile, tmp_path: Path) -> None:
+    """A number that no picture depends on may be wrong unnoticed; order, plan and grid may not."""
+    assert sabotaged(tmp_path, small, range(32)) >= 16
+
+
+@pytest.mark.nightly
+def test_a_thousand_sabotaged_models(small: Profile, tmp_path: Path) -> None:
+    assert sabotaged(tmp_path, small, range(1000)) >= 500

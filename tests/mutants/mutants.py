@@ -36,6 +36,7 @@ def at(file: str, words: str) -> tuple[str, ...]:
 
 
 RESUMING = at(TRAIN, "resuming_from_any_step or saved_run or signal_saves")
+BITS, LOSSY, INTEGERS = "tests/test_bitsback.py", "tests/test_lossy.py", "tests/test_integers.py"
 DISTRIBUTION, OPTIM, LOGISTICS = "core/distribution.py", "optim.py", "families/logistics.py"
 
 # fmt: off
@@ -145,5 +146,30 @@ MUTANTS = [
     Mutant("labels fall silent", "core/conditional.py", " * math.sqrt(labels.length)", "", at(GOLDEN, "conditional")),
     Mutant("fid: half of the cross term", "metrics/frechet.py", "- 2 * cross", "- cross", at(SCORES, "frechet or fid")),
     Mutant("two processes train one run", "run.py", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB", at(CRASH, "one_process")),
+    # The codec
+    Mutant("codec: a push forgets the start", "codec/ans.py", "(whole << bits) + rest + start", "(whole << bits) + rest", at(BITS, "pushed_is_popped")),
+    Mutant("codec: words are fetched in a wrong order", "codec/ans.py", "self.room[self.count : self.count + need].astype(np.int64)", "self.room[self.count : self.count + need][::-1].astype(np.int64)", at(BITS, "pushed_is_popped")),
+    Mutant("codec: the end is not checked", "codec/ans.py", "        if not fine or not np.array_equal(words, supply(0, self.count)[::-1]):\n", "        if False:\n", at(BITS, "damage_is_seen")),
+    Mutant("codec: draws are not masked", "codec/ans.py", "return words ^ self._noise(self.count, need) if self.masked else words", "return words", at(BITS, "masks or bit_for_bit")),
+    Mutant("codec: a narrowed stack loses a bit", "codec/ans.py", "self.push_even(high - (1 << more), more)", "self.push_even(high - (1 << more) & ~1, more)", at(BITS, "lanes_come_and_go")),
+    Mutant("codec: a level more has no interval", "codec/speech.py", "(share * ((1 << BITS) - self.levels) >> BITS) + v", "share * ((1 << BITS) - self.levels) >> BITS", at(BITS, "every_level")),
+    Mutant("codec: components are not weighed by colours", "codec/speech.py", "weight = _weighed(weight, high - low) if j + 1 < self.depth else weight", "weight = weight", at(BITS, "pixels_cost or bit_for_bit")),
+    Mutant("codec: a scale follows its mean", "codec/speech.py", "apart[:, : told.shape[1]] += _shifted(told, self.bits, FINE)", "apart += _shifted(told, self.bits, FINE)", at(BITS, "density_costs")),
+    Mutant("codec: a prior of the wrong width", "codec/tables.py", "<< FINE >> (2 * fineness + 1)", "<< FINE >> (2 * fineness)", at(BITS, "prior")),
+    Mutant("codec: bells without places", "codec/tables.py", "* PARTS + centre % PARTS", "* PARTS", at(BITS, "bells")),
+    Mutant("codec: latents of half the grid", "codec/bitsback.py", "centre = (mean * PARTS + (1 << (shift - 1))) >> shift", "centre = (mean * PARTS + (1 << shift)) >> (shift + 1)", at(BITS, "bell_has")),
+    Mutant("codec: pictures are left over", "codec/bitsback.py", "min(power(max(held // 2, first) // draws, BATCH), n - done)", "power(max(held // 2, first) // draws, BATCH)", at(BITS, "batches_cover")),
+    Mutant("codec: near is one off", "codec/learned.py", "x // width * width + error, 255)", "x // width * width + error + 1, 255)", at(LOSSY, "further_off")),
+    Mutant("codec: the last levels are beyond white", "codec/speech.py", "colours[j] = np.minimum(first + self.width // 2, self.levels - 1)", "colours[j] = first + self.width // 2", at(LOSSY, "further_off")),
+    Mutant("codec: a sketch in the wrong order", "codec/sketch.py", "in reversed(told):", "in told:", at(LOSSY, "fewer_bytes")),
+    Mutant("codec: every sketch is as fine", "codec/sketch.py", "+ WIDTH + notch * LN2 // NOTCHES", "+ WIDTH", at(LOSSY, "fewer_bytes or fine_sketch")),
+    Mutant("codec: points off the bell", "codec/sketch.py", "np.clip((2 * centre + step) // (2 * step) - first, 0, bells.width(row) - 1)", "(2 * centre + step) // (2 * step) - first", at(LOSSY, "hope_that_is_wrong")),
+    Mutant("codec: any sketch is near enough", "codec/lossy.py", "return self._error is None or", "return True or", at(LOSSY, "keeps_the_error")),
+    Mutant("codec: levels are worth what comes first", "codec/learned.py", "if not (x % worth).any() and", "if", at(LOSSY, "few_levels")),
+    Mutant("codec: a block is not compared", "codec/blocks.py", "if not wrong and not learned.accepts(", "if wrong and not learned.accepts(", at(BITS, "sabotaged_models_end")),
+    Mutant("codec: facts without bounds", "codec/learned.py", "        bounded(self.read)\n", "", at(BITS, "lacks_something or asked_too_much or ask_for_too_much")),
+    Mutant("codec: rungs without bounds", "codec/bounds.py", "        _rung(rung, unit)\n", "        pass\n", at(BITS, "may_say_anything or lacks")),
+    Mutant("codec: integers round down", "codec/proof.py", "return (x + ((np.int64(1) << np.asarray(shift, np.int64)) >> 1)) >> shift", "return x >> shift", at(INTEGERS, "rounding")),
+    Mutant("codec: sums beyond what is exact", "codec/proof.py", "EXACT = 1 << 53", "EXACT = 1 << 56", at(INTEGERS, "must_not_run")),
 ]
 # fmt: on
