@@ -18,8 +18,8 @@ import torch
 from morphogen.codec.ans import LOW, Stack, supply
 from morphogen.codec.bitsback import schedule
 from morphogen.codec.carried import Carried
-from morphogen.codec.frozen import profile_of_model
-from morphogen.codec.learned import CURVES, Learned, packer_of, standard_tables
+from morphogen.codec.frozen import profile_of_model, standard_tables
+from morphogen.codec.learned import CURVES, Learned, packer_of
 from morphogen.codec.pack import pack
 from morphogen.codec.profile import Profile
 from morphogen.codec.speech import Blend, speech_of

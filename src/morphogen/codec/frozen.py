@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import TYPE_CHECKING, cast
 
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from morphogen.codec.freeze import freeze
-from morphogen.codec.learned import standard_tables
 from morphogen.codec.profile import Profile
 from morphogen.codec.rungs import told_of
+from morphogen.codec.speech import ARGUMENT, LINK, MASS
+from morphogen.codec.tables import FINE, curve
 from morphogen.core.model import Samples
 from morphogen.core.noise import Noise, source
 from morphogen.errors import UserError
@@ -22,7 +24,7 @@ from morphogen.metrics.likelihood import at_rest
 if TYPE_CHECKING:
     from morphogen.opened import OpenRun
 
-__all__ = ["profile_of", "profile_of_model"]
+__all__ = ["profile_of", "profile_of_model", "standard_tables"]
 
 
 def profile_of(run: OpenRun, count: int) -> Profile:
@@ -55,3 +57,17 @@ def profile_of_model(model: torch.nn.Module, x: Tensor) -> Profile:
         bits = next(p.bits for graph in graphs.values() for p in graph.inputs if p.name == port)
         arrays["top"] = np.rint(state.double().cpu().numpy() * 2.0**bits).astype(np.int64)
     return Profile(told.facts, graphs, arrays)
+
+
+def standard_tables() -> dict[str, NDArray[np.int64]]:
+    """The curves of a profile: the one place where floats become probabilities, long before one is read."""
+    made = {
+        "logistic": curve(lambda u: 1 / (1 + np.exp(-u)), -17, 17, bits=ARGUMENT, step=5, unit=MASS),
+        "normal": curve(
+            lambda u: 0.5 * (1 + np.vectorize(math.erf)(u / math.sqrt(2))), -6.5, 6.5, bits=ARGUMENT, step=5, unit=MASS
+        ),
+        "exp": curve(np.exp, -12, 7.25, bits=FINE, step=10, unit=FINE),
+        "tanh": curve(np.tanh, -8, 8, bits=FINE, step=10, unit=LINK),
+        "falling": curve(np.exp, -20, 0, bits=FINE, step=10, unit=30),
+    }
+    return {f"curve/{name}": np.concatenate([np.array([c.low, c.step]), c.values]) for name, c in made.items()}

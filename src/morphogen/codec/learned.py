@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import math
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,8 @@ from morphogen.codec.bounds import bounded
 from morphogen.codec.integers import Oracle
 from morphogen.codec.profile import Profile
 from morphogen.codec.sketch import Hope, Sketcher
-from morphogen.codec.speech import ARGUMENT, LINK, MASS, speech_of
-from morphogen.codec.tables import FINE, STEPS, Curve, bells, curve, even_bells
+from morphogen.codec.speech import speech_of
+from morphogen.codec.tables import FINE, STEPS, Curve, bells, even_bells
 from morphogen.errors import UserError
 
 if TYPE_CHECKING:
@@ -153,20 +152,6 @@ def learned_of_run(run: OpenRun) -> Learned:
 
         disk.write(path, profile_of(run, CALIBRATION).to_bytes())
     return Learned(path.read_bytes())
-
-
-def standard_tables() -> dict[str, Ints]:
-    """The curves of a profile: the one place where floats become probabilities, long before one is read."""
-    made = {
-        "logistic": curve(lambda u: 1 / (1 + np.exp(-u)), -17, 17, bits=ARGUMENT, step=5, unit=MASS),
-        "normal": curve(
-            lambda u: 0.5 * (1 + np.vectorize(math.erf)(u / math.sqrt(2))), -6.5, 6.5, bits=ARGUMENT, step=5, unit=MASS
-        ),
-        "exp": curve(np.exp, -12, 7.25, bits=FINE, step=10, unit=FINE),
-        "tanh": curve(np.tanh, -8, 8, bits=FINE, step=10, unit=LINK),
-        "falling": curve(np.exp, -20, 0, bits=FINE, step=10, unit=30),
-    }
-    return {f"curve/{name}": np.concatenate([np.array([c.low, c.step]), c.values]) for name, c in made.items()}
 
 
 def packer_of(profile: Profile, engine: Engine) -> Packer:
