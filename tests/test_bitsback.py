@@ -496,6 +496,30 @@ def test_a_bell_has_the_mean_and_scale_of_its_posterior(small: Profile) -> None:
                 assert wide == pytest.approx(math.exp(scale), rel=0.05)
 
 
+def blocks_compared(count: int, seed: int) -> None:
+    """Blocks of one to three pictures, written by one implementation and read by the other, exactly and nearly."""
+    model = model_of("vae", Image(6, 5, 1), latent=3, net={"use": "mlp", "widths": [12]}, likelihood=LOGISTICS)
+    profile = profile_of_model(model, torch.rand(64, 1, 6, 5)).to_bytes()
+    fast, slow = Learned(profile), Learned(profile, oracle=True)
+    draw = np.random.default_rng(seed)
+    for number in range(count):
+        width = int(draw.integers(1, 257))
+        tiles = draw.integers(0, width, (1 + number % 3, 6, 5, 1), dtype=np.uint16).astype(np.uint8)
+        data = fast.near(tiles, 3) if number % 4 == 3 else fast.encode(tiles)
+        back = slow.decode(data, tiles.shape)
+        assert np.abs(back.astype(int) - tiles).max() <= (3 if number % 4 == 3 else 0), (seed, number)
+
+
+def test_blocks_of_one_implementation_are_read_by_the_other() -> None:
+    blocks_compared(200, 0)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("part", range(10))
+def test_a_hundred_thousand_blocks(part: int) -> None:
+    blocks_compared(10_000, 1 + part)
+
+
 # Sabotage
 
 

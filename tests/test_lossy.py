@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from morphogen.codec import sketch
 from morphogen.codec.frozen import profile_of_model
+from morphogen.codec.hopes import expected, head
 from morphogen.codec.learned import NEAR, PLAIN, SKETCH, Learned
 from morphogen.codec.lossy import Lossy
+from morphogen.codec.tables import FINE
 from morphogen.core.build import part
 from morphogen.core.space import Image
 from morphogen.errors import UserError
@@ -133,6 +137,24 @@ def test_a_hope_that_is_wrong_costs_quality_not_truth(kind) -> None:
     ):
         with pytest.raises(UserError, match="damaged"):
             learned.decode(wrong, wild.shape)
+
+
+def test_a_head_learns_what_the_state_knows() -> None:
+    """Centres that are linear in the activated state, with a scale that is another of its numbers."""
+    draw = torch.Generator().manual_seed(0)
+    state = torch.randn(40, 3, 16, 16, generator=draw)
+    known = torch.nn.functional.silu(state)
+    scale = torch.exp(0.8 * known[:, 2:] - 1.0)
+    mean = 2 * known[:, :1] - known[:, 1:2] + 0.5 + scale * torch.randn(scale.shape, generator=draw)
+    noise = [round(-3.0 * 2**FINE)]
+    centre, log_scale = head(state, mean, noise)(state).chunk(2, 1)
+    rounding = math.exp(-3.0) ** 2
+    wide = 0.5 * torch.log(scale.square() + rounding)
+    assert (centre - (2 * known[:, :1] - known[:, 1:2] + 0.5)).abs().mean() < 0.1
+    assert (log_scale - wide).abs().mean() < 0.1
+    plain = expected(mean, noise)[:, 0] / 2.0**FINE
+    assert plain[0] == pytest.approx(float(mean.mean()), abs=1e-3)
+    assert plain[1] == pytest.approx(0.5 * math.log(float(mean.var()) + rounding), abs=1e-2)
 
 
 def test_lossy_takes_the_way_that_keeps_the_error(kind) -> None:
