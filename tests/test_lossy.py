@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from morphogen.codec import sketch
+from morphogen.codec import blocks, sketch
 from morphogen.codec.frozen import profile_of_model
 from morphogen.codec.hopes import expected, head
 from morphogen.codec.learned import NEAR, PLAIN, SKETCH, Learned
 from morphogen.codec.lossy import Lossy
+from morphogen.codec.pack import pack
 from morphogen.codec.tables import FINE
+from morphogen.codec.unpack import unpack
 from morphogen.core.build import part
 from morphogen.core.space import Image
 from morphogen.errors import UserError
@@ -172,6 +175,26 @@ def test_lossy_takes_the_way_that_keeps_the_error(kind) -> None:
     ]:
         with pytest.raises(UserError, match=word):
             Lossy(learned, loss, error)
+
+
+@pytest.mark.parametrize(("loss", "error"), [(None, 5), (1.0, None), (4.0, 9)])
+def test_an_archive_is_of_what_comes_back(kind, loss, error, tmp_path: Path, monkeypatch) -> None:
+    """Its report says how far that is from what went in, and it packs to the same again."""
+    _, learned, tiles = kind
+    monkeypatch.setattr(blocks, "NEAR", 0.0)  # deflate would win: so small a file, and so little learned
+    file = tmp_path / "x.npy"
+    np.save(file, tiles)
+    said = pack([file], tmp_path / "x.mgn", Lossy(learned, loss, error), oracle=Learned(learned.profile, oracle=True))
+    unpack(str(tmp_path / "x.mgn"), str(tmp_path / "back"), Learned)
+    back = np.load(tmp_path / "back" / "x.npy")
+    assert said["blocks"]["learned"] == 1
+    away = np.abs(back.astype(int) - tiles)
+    whole = back.shape[1:3] == tuple(learned.tile_of(*back.shape[1:], 256) or ())
+    assert away.max() == said["largest error"] or not whole
+    if whole:
+        assert said["PSNR, dB"] == pytest.approx(10 * math.log10(255**2 / float(np.square(away).mean())), abs=0.01)
+    if error:
+        assert away.max() <= error
 
 
 @pytest.mark.parametrize("levels", [2, 17])

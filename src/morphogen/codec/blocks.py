@@ -7,6 +7,7 @@ raises, what is written has been decoded again and compared.
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from collections import Counter
@@ -151,6 +152,27 @@ def _unfiltered(data: bytes, shape: tuple[int, int, int, int]) -> bytes:
 
 
 @dataclass
+class Change:
+    """What lossy blocks made of their levels."""
+
+    levels: int = 0
+    squared: int = 0
+    furthest: int = 0
+
+    def add(self, raw: bytes, held: bytes) -> None:
+        """A block, as it was and as it will come back."""
+        apart = np.frombuffer(raw, np.uint8).astype(np.int32) - np.frombuffer(held, np.uint8)
+        self.levels += len(apart)
+        self.squared += int(np.square(apart).sum())
+        self.furthest = max(self.furthest, int(np.abs(apart).max()))
+
+    @property
+    def psnr(self) -> float:
+        """In decibels; the edges that fill up tiles count as well."""
+        return 10 * math.log10(255**2 * self.levels / max(self.squared, 1))
+
+
+@dataclass
 class Coder:
     """Makes blocks, and counts what became of them. `oracle` decodes a sample of the learned ones, or with `paranoid`
     all, by another implementation."""
@@ -160,11 +182,14 @@ class Coder:
     paranoid: bool = False
     counts: Counter[str] = field(default_factory=Counter)
     fallbacks: Counter[str] = field(default_factory=Counter)
+    change: Change = field(default_factory=Change)
 
     def block(self, strip: Strip, first: int, raw: bytes) -> tuple[Block, bytes]:
         """The shortest block for these bytes, and what it decodes to: the same, but for a model that is lossy."""
         plain = Block(RAW, strip, first, len(raw) // size_of(strip), crc32c(raw), raw)
         best, held = (plain, raw) if strip == BYTES or self.learned is None else self._by_model(self.learned, plain)
+        if held != raw:
+            self.change.add(raw, held)
         plain = replace(plain, crc=best.crc, data=held)
         if best.codec == RAW or len(_filtered(held, plain.shape, 1)) < NEAR * len(best.data):
             small = zlib.compress(held, 9) if strip == BYTES else _filtered(held, plain.shape)

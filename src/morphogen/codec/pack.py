@@ -86,6 +86,8 @@ def _report(out: str | Path, writer: Writer, coder: Coder, told: Told, seconds: 
         "fallbacks": dict(+coder.fallbacks),
         "seconds": round(seconds, 2),
     }
+    if coder.change.levels:
+        said |= {"PSNR, dB": round(coder.change.psnr, 2), "largest error": coder.change.furthest}
     few = 20
     for name, reasons in (("kept as bytes", told.as_bytes), ("skipped", told.skipped)):
         if reasons:
