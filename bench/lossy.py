@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8]
 
 QUALITIES = (2, 5, 10, 20, 35, 50, 75, 90, 95)
-LOSSES = (0.25, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
+LOSSES = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def main() -> None:
     pixels = sum(each.shape[0] * each.shape[1] for each in apart)
     points: list[Point] = []
     told: list[str] = []
-    for name in ("JPEG", "WEBP"):
+    for name in ("JPEG", "WebP"):
         points += by_pillow(name, apart, pixels)
     for run in said.run:
         points += ours(run, mine, pixels, told)

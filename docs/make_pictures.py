@@ -36,6 +36,7 @@ RUNS = {
     "runs/guide-vae-gan": "vae-gan mnist train.steps=3600",
     "runs/guide-conditional-gan": "conditional-gan mnist train.steps=2400",
     "runs/guide-infogan": "infogan mnist train.steps=2200",
+    "runs/guide-soft": "soft-intro-vae mnist train.minutes=10",
     "runs/guide-wgan-gp": "wgan-gp mnist train.steps=1800",
     "runs/guide-adversarial-autoencoder": "adversarial-autoencoder mnist train.steps=3000",
     "runs/guide-few-none": "sprites-gan data.limit=500 model.augment=none train.steps=7500",

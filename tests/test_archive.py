@@ -237,6 +237,7 @@ def test_sabotage_ends_in_deflate(tmp_path):
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(3600)
 def test_a_thousand_sabotages(tmp_path):
     sabotaged(tmp_path / "s", range(1000))
 
@@ -410,6 +411,7 @@ def test_a_flipped_bit_costs_nothing(tmp_path):
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(3600)
 def test_no_flipped_bit_costs_anything(tmp_path):
     flipped(tmp_path, range)
 

@@ -515,6 +515,7 @@ def test_blocks_of_one_implementation_are_read_by_the_other() -> None:
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("part", range(10))
 def test_a_hundred_thousand_blocks(part: int) -> None:
     blocks_compared(10_000, 1 + part)
@@ -576,5 +577,6 @@ def test_sabotaged_models_end_in_deflate_or_in_the_right_picture(small: Profile,
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(3600)
 def test_a_thousand_sabotaged_models(small: Profile, tmp_path: Path) -> None:
     assert sabotaged(tmp_path, small, range(1000)) >= 500

@@ -77,5 +77,6 @@ def test_every_cell_says_what_the_oracle_says(profiles):
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(7200)
 def test_every_cell_of_all_says_what_the_oracle_says(profiles):
     check(profiles, itertools.product(ATEN, ONEDNN, MKL, (1, 2), (1, 8, 64)))
