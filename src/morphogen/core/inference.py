@@ -84,3 +84,16 @@ class Inference:
     def has_rate(self) -> bool:
         """Whether the code is a distribution rather than a point."""
         return all(latent.q.has_density for latent in self.latents)
+
+    def costs(self) -> dict[str, Tensor]:
+        """Distortion, rate and their sum, minus the ELBO, of each datum, whatever terms weigh; of a point no rate."""
+        distortion = self.distortion.mean(0)
+        if not self.has_rate:
+            return {"distortion": distortion, "loss": distortion}
+        rate = self.rate if self.rate.dim() < 2 else self.rate.mean(0)
+        return {"distortion": distortion, "rate": rate, "loss": distortion + rate}
+
+    def measures(self) -> dict[str, Tensor]:
+        """Distortion and rate as one number each, for the log."""
+        said = {"distortion": self.distortion.detach().mean()}
+        return said | ({"rate": self.rate.detach().mean()} if self.has_rate else {})

@@ -89,8 +89,7 @@ class introspective(Model):
             seen = self.infer(fake.detach())
             elbo = -(self.distortion * seen.distortion + self.made * seen.rate) / self.space.size
             cost = cost + 0.25 * game * torch.exp(2 * elbo).mean()
-        log = {"distortion": real.distortion.detach().mean(), "rate": real.rate.detach().mean()}
-        return Turn("encoder", cost, log=log)
+        return Turn("encoder", cost, log=real.measures())
 
     def decoders_turn(self, x: Tensor, z: Tensor, game: float = 1.0) -> Turn:
         """Codes of real examples decode to them; what is made of draws would be taken for real."""
@@ -107,10 +106,8 @@ class introspective(Model):
         return Turn("decoder", cost / self.space.size)
 
     def review(self, batch: Batch) -> dict[str, Tensor]:
-        """Distortion, rate and their sum for each datum."""
-        inference = self.infer(batch.x)
-        distortion, rate = inference.distortion.mean(0), inference.rate
-        return {"distortion": distortion, "rate": rate, "loss": distortion + rate}
+        """What each datum costs, in parts."""
+        return self.infer(batch.x).costs()
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The centre of the posterior."""

@@ -166,15 +166,12 @@ class ladder(Model):
         for term in self.terms:
             yield from term.rehearse(inference, step)
         costs = [term.weight(step) * term(inference, step).mean() for term in self.terms]
-        log = {"distortion": inference.distortion.detach().mean(), "rate": inference.rate.detach().mean()}
-        yield Turn("model", sum(costs[1:], start=costs[0]), log=log)
+        yield Turn("model", sum(costs[1:], start=costs[0]), log=inference.measures())
 
     def review(self, batch: Batch) -> dict[str, Tensor]:
-        """Distortion, rate and their sum for each datum; the rate of each rung, the coarsest first."""
+        """What each datum costs, in parts; the rate of each rung, the coarsest first."""
         inference = self.infer(batch.x)
-        distortion, rate = inference.distortion.mean(0), inference.rate.mean(0)
-        each = {f"rate/{i}": latent.rate.mean(0) for i, latent in enumerate(inference.latents)}
-        return {"distortion": distortion, "rate": rate, "loss": distortion + rate} | each
+        return inference.costs() | {f"rate/{i}": latent.rate.mean(0) for i, latent in enumerate(inference.latents)}
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The centres of the posteriors, each given the ones above, as one row."""

@@ -84,21 +84,11 @@ class vae(Model):
         for term in self.terms:
             yield from term.rehearse(inference, step)
         costs = [term.weight(step) * term(inference, step).mean() for term in self.terms]
-        yield Turn("model", sum(costs[1:], start=costs[0]), log=self.measures(inference))
-
-    def measures(self, inference: Inference) -> dict[str, Tensor]:
-        """Rate and distortion, apart, as one number each."""
-        said = {"distortion": inference.distortion.detach().mean()}
-        return said | ({"rate": inference.rate.detach().mean()} if inference.has_rate else {})
+        yield Turn("model", sum(costs[1:], start=costs[0]), log=inference.measures())
 
     def review(self, batch: Batch) -> dict[str, Tensor]:
-        """Distortion, rate and their sum for each datum: the sum is minus the ELBO, whatever the terms weigh."""
-        inference = self.infer(batch.x, batch.y)
-        distortion = inference.distortion.mean(0)
-        if not inference.has_rate:
-            return {"distortion": distortion, "loss": distortion}
-        rate = inference.rate.expand(1, -1).mean(0) if inference.rate.dim() < 2 else inference.rate.mean(0)
-        return {"distortion": distortion, "rate": rate, "loss": distortion + rate}
+        """What each datum costs, in parts."""
+        return self.infer(batch.x, batch.y).costs()
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The centre of the posterior."""
