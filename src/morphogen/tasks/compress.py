@@ -26,8 +26,7 @@ def compress(
     max_error: Count | None = None,
     force: bool = False,
 ) -> dict[str, Any]:
-    """Files and folders into one archive, lossless unless told otherwise: pictures are coded by the model, the rest by
-    deflate.
+    """Files and folders into one archive, exact unless told otherwise: pictures by the model, the rest by deflate.
 
     model: the folder of a run, or a profile file
     files: files and folders; - is standard input
