@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import os
@@ -557,3 +558,23 @@ assert "torch" not in sys.modules
     cut = subprocess.run([sys.executable, "-c", code, "out"], input=packed.stdout[:-1], capture_output=True, timeout=60)
     assert cut.returncode != 0
     assert cut.stdout == b""
+
+
+def test_functions_of_the_package(tmp_path, fake_model):
+    """The same three from Python: by their own arguments, read as strictly."""
+    import morphogen as mg
+
+    picture(tmp_path / "a.png", smooth(12, 10, 1))
+    (tmp_path / "m.mgp").write_bytes(b"a profile")
+    model = str(tmp_path / "m.mgp")
+    said = mg.compress(model, [str(tmp_path / "a.png")], out=str(tmp_path / "x.mgn"))
+    assert said["files"] == 1
+    assert [entry["name"] for entry in mg.contents(str(tmp_path / "x.mgn"))] == ["a.png"]
+    mg.decompress(str(tmp_path / "x.mgn"), out=str(tmp_path / "back"))
+    with Image.open(tmp_path / "a.png") as one, Image.open(tmp_path / "back" / "a.png") as other:
+        assert (np.asarray(one) == np.asarray(other)).all()
+    assert "archive" in inspect.signature(mg.decompress).parameters
+    with pytest.raises(UserError, match="loss"):
+        mg.compress(model, [], out="x", loss="much")
+    with pytest.raises(AttributeError, match="no 'squeeze'"):
+        mg.squeeze  # noqa: B018

@@ -3,6 +3,7 @@
 >>> import morphogen as mg
 >>> run = mg.train("vae", "digits", steps=2000)  # doctest: +SKIP
 >>> run.sample(16)  # doctest: +SKIP
+>>> mg.compress(run.path, ["pictures/"], out="pictures.mgn")  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenRun", "__version__", "open", "train"]
 __version__ = "0.1.0"
+FREE = ("compress", "contents", "decompress")  # tasks of no run that are functions of the package
 
 
 def open(path: str | Path) -> OpenRun:  # the word that a reader expects of mg.open; inside this file, use Path.open
@@ -55,4 +57,9 @@ def __getattr__(name: str) -> Any:
         from morphogen.opened import OpenRun
 
         return OpenRun
+    if name in FREE:
+        from morphogen.tasks.task import as_function, find
+
+        task = find(name)
+        return as_function(task, lambda said: task.function(**task.read(said)))
     raise AttributeError(f"morphogen has no {name!r}")

@@ -27,7 +27,7 @@ from morphogen.core.space import Space
 from morphogen.errors import UserError, did_you_mean
 from morphogen.examples import Data, find_examples
 from morphogen.run import WEIGHTS, Run
-from morphogen.tasks.task import Argument, Task, find, tasks
+from morphogen.tasks.task import Argument, Task, as_function, find, tasks
 from morphogen.values import Values
 
 __all__ = ["OpenRun"]
@@ -165,7 +165,8 @@ class OpenRun:
         if name.startswith("_") or (name not in tasks() or not tasks()[name].of_a_run):
             known = [t.name for t in tasks().values() if t.of_a_run]
             raise AttributeError(f"a run has no {name!r}; {did_you_mean(name, known)}")
-        return _method(self, find(name))
+        task = find(name)
+        return as_function(task, lambda said: self.perform(task, said))
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *(task.name for task in tasks().values() if task.of_a_run)]
@@ -179,20 +180,3 @@ class OpenRun:
     def __repr__(self) -> str:
         recipe = self.run.recipe
         return f"<run {self.path}: {recipe['model']['use']} on {recipe['data']['use']}>"
-
-
-def _method(opened: OpenRun, task: Task) -> Callable[..., Any]:
-    """A task as a method, with its own signature and documentation."""
-    signature = inspect.signature(task.function)
-    words = [p.name for p in list(signature.parameters.values())[1:] if p.kind is not p.KEYWORD_ONLY]
-
-    def method(*positional: Any, **named: Any) -> Any:
-        if len(positional) > len(words):
-            raise UserError(f"{task.name} takes at most {len(words)} arguments, not {len(positional)}")
-        return opened.perform(task, dict(zip(words, positional, strict=False)) | named)
-
-    method.__name__ = task.name
-    method.__doc__ = inspect.getdoc(task.function)
-    own = list(signature.parameters.values())[1:]
-    method.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
-    return method

@@ -29,7 +29,7 @@ from typing import Any, TypeVar, overload
 from morphogen.errors import UserError, did_you_mean
 from morphogen.tasks.words import READERS, reader
 
-__all__ = ["Amount", "Argument", "Count", "Seed", "Task", "find", "task", "tasks"]
+__all__ = ["Amount", "Argument", "Count", "Seed", "Task", "as_function", "find", "task", "tasks"]
 
 Count = int  # a whole number from 1
 Seed = int  # a whole number from 0 to 2^63 - 1
@@ -176,6 +176,23 @@ def _bare(annotation: str) -> tuple[str, bool]:
     word = annotation.removesuffix(" | None")
     many = word.startswith(("list[", "Sequence["))
     return (word.partition("[")[2].removesuffix("]") if many else word), many
+
+
+def as_function(task: Task, perform: Callable[[dict[str, Any]], Any]) -> Callable[..., Any]:
+    """A task as a function of what a person says, with its own signature and documentation."""
+    signature = inspect.signature(task.function)
+    said = [p for p in list(signature.parameters.values())[bool(task.needs) :] if p.annotation != "OpenRun"]
+    words = [p.name for p in said if p.kind is not p.KEYWORD_ONLY]
+
+    def function(*positional: Any, **named: Any) -> Any:
+        if len(positional) > len(words):
+            raise UserError(f"{task.name} takes at most {len(words)} arguments, not {len(positional)}")
+        return perform(dict(zip(words, positional, strict=False)) | named)
+
+    function.__name__ = task.name
+    function.__doc__ = inspect.getdoc(task.function)
+    function.__signature__ = signature.replace(parameters=said)  # type: ignore[attr-defined]
+    return function
 
 
 # All of them ----------------------------------------------------------------------------------------------------
