@@ -31,7 +31,7 @@ __all__ = ["Learned", "learned_of", "learned_of_run"]
 
 Ints = NDArray[np.int64]
 Tiles = NDArray[np.uint8]
-SIDE, LARGE = 64, 512  # of a tile, about, where a model takes pictures of any size; and at most
+SIDE, LARGE = 64, 320  # of a tile, about, where a model takes pictures of any size; and at most
 PLAIN, NEAR, SKETCH = range(3)  # how a block's pictures are told
 NOTCH = 128  # the byte of notch 0
 CALIBRATION = 256  # pictures that ranges and grids are found on
