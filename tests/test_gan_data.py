@@ -213,10 +213,9 @@ def told(tmp_path, monkeypatch, capsys):
 
 
 ODD = {
-    "three pictures": lambda home: pictures(home, 3),
-    "one picture": lambda home: pictures(home, 1),
+    "eight pictures": lambda home: pictures(home, 8),
     "one class": lambda home: pictures(home / "cat", 12),
-    "one pixel": lambda home: pictures(home, 12, (1, 1)),
+    "one column": lambda home: pictures(home, 12, (1, 3)),
     "all alike": lambda home: pictures(home, 12, same=True),
 }
 
@@ -227,6 +226,25 @@ def test_odd_folders_are_trained_on(told, tmp_path, recipe, name):
     ODD[name](tmp_path / "set")
     code, err = told(recipe, "set")
     assert code == 0, err
+
+
+REFUSED = {
+    "one picture": (lambda home: pictures(home, 1), "holds 1 example,"),
+    "three pictures": (lambda home: pictures(home, 3), "holds 3 examples,"),
+    "one pixel": (lambda home: pictures(home, 12, (1, 1)), "one pixel each"),
+}
+
+
+@pytest.mark.parametrize("recipe", ["vae", "gan.toml"])
+@pytest.mark.parametrize("name", REFUSED)
+def test_folders_that_nothing_can_be_learned_from_are_refused_by_name(told, tmp_path, recipe, name):
+    fill, why = REFUSED[name]
+    fill(tmp_path / "set")
+    code, err = told(recipe, "set")
+    assert code == 2
+    assert str(tmp_path / "set") in err
+    assert why in err
+    assert not (tmp_path / "made").exists()
 
 
 @pytest.mark.parametrize("recipe", ["vae", "gan.toml"])
@@ -246,10 +264,3 @@ def test_pixels_that_are_no_numbers_are_named_by_their_row(told, tmp_path, recip
     code, err = told(recipe, "x.npy")
     assert code == 2
     assert "row 7 holds a value that is not finite" in err
-
-
-@pytest.mark.parametrize("recipe", ["vae", "gan.toml"])
-def test_arrays_of_single_pixels_are_trained_on(told, tmp_path, recipe):
-    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (40, 1, 1), dtype=np.uint8))
-    code, err = told(recipe, "x.npy")
-    assert code == 0, err

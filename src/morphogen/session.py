@@ -28,6 +28,7 @@ from morphogen.core.noise import Noise
 from morphogen.core.space import Image
 from morphogen.data.dataset import Dataset
 from morphogen.data.find import called, open_data, resolve
+from morphogen.data.split import UNSPLIT
 from morphogen.diagnosis import findings
 from morphogen.errors import Failure, UserError
 from morphogen.plan import Plan
@@ -74,7 +75,8 @@ def complete(recipe: Any, data: Any, leaves: Iterable[str]) -> tuple[dict[str, A
 
 def _enough(data: Dataset, name: str) -> Dataset:
     """The data, where something can be learned from it."""
-    count = sum(map(len, data.splits.values()))
+    parts = [data.splits["train"]] if UNSPLIT in data.protocol else data.splits.values()
+    count = sum(map(len, parts))
     if count < FEWEST:
         raise UserError(
             f"{name} holds {count} example{'s' if count != 1 else ''}, and a model of so few is a copy of them; "

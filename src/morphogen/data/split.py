@@ -11,9 +11,10 @@ from torch import Tensor
 
 from morphogen.errors import UserError
 
-__all__ = ["by_hash", "content_hash", "row_hashes"]
+__all__ = ["UNSPLIT", "by_hash", "content_hash", "row_hashes"]
 
 Hashes = NDArray[np.uint32]
+UNSPLIT = "too few distinct examples to split"  # every split is the whole set
 
 
 def row_hashes(rows: NDArray[np.generic]) -> Hashes:
@@ -58,7 +59,7 @@ def by_hash(hashes: Hashes, valid: float, test: float) -> tuple[dict[str, Tensor
     word = f"split by hash of content: valid {valid:.3g}, test {test:.3g}"
     if len(distinct) < 3:
         everything = torch.arange(count)
-        return dict.fromkeys(("train", "valid", "test"), everything), f"too few distinct examples to split ({count})"
+        return dict.fromkeys(("train", "valid", "test"), everything), f"{UNSPLIT} ({count})"
     low = max(test, (distinct[0] + distinct[1]) / 2) if test else 0.0
     high = low + valid
     if valid and not ((distinct >= low) & (distinct < high)).any():
