@@ -89,7 +89,7 @@ class Learned:
 
     def near(self, tiles: Tiles, error: int) -> bytes:
         """Tiles that come back with no level further off than `error`."""
-        self._must_be_bytes()
+        self.must_be_bytes()
         x, width = _planes(tiles), 2 * error + 1
         middle = np.minimum(x // width * width + error, 255)
         return bytes([NEAR, error]) + self.packer.coarser(width).encode(middle)
@@ -97,7 +97,7 @@ class Learned:
     def sketch(self, tiles: Tiles, notch: int) -> bytes:
         """Tiles that come back about as they were: `notch` 0 loses as much as the model did in training, NOTCHES more
         twice as much of every latent."""
-        self._must_be_bytes()
+        self.must_be_bytes()
         return bytes([SKETCH, notch + NOTCH]) + self.sketcher.encode(_planes(tiles), notch)
 
     def decode(self, data: bytes, shape: tuple[int, int, int, int]) -> Tiles:
@@ -122,7 +122,8 @@ class Learned:
         """Pictures come back as they were."""
         return np.array_equal(tiles, back)
 
-    def _must_be_bytes(self) -> None:
+    def must_be_bytes(self) -> None:
+        """Stop where there are too few levels to come back nearly."""
         if self.levels != 256:
             raise UserError(f"pictures of {self.levels} levels are kept as they are; leave out loss and max-error")
 

@@ -29,11 +29,7 @@ class Lossy:
             )
         if error is not None and not 1 <= error < NOTCH:
             raise UserError(f"max-error = {error} is not from 1 to {NOTCH - 1} levels; leave it out to lose nothing")
-        if learned.levels != 256:
-            raise UserError(
-                f"this model is of pictures of {learned.levels} levels, which are kept as they are; leave out loss and "
-                "max-error, or take a model of 256"
-            )
+        learned.must_be_bytes()
         self._learned, self._error = learned, error
         self._notch = None if loss is None else round(NOTCHES * math.log2(loss))
         self.profile, self.digest = learned.profile, learned.digest

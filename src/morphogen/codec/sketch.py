@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +23,12 @@ from morphogen.codec.bitsback import LANE, LANES, LN2, Packer, Rung, Sides, draw
 from morphogen.codec.tables import BITS, FINE, PARTS, STEPS, Bells, Curve, bells
 from morphogen.errors import UserError
 
-__all__ = ["NOTCHES", "Hope", "Sketcher", "hoped"]
+__all__ = ["NOTCHES", "Hope", "Sketcher"]
 
 Ints = NDArray[np.int64]
 Seen = list[Ints]
-Choose = Callable[
-    [Rung, Ints | None, Ints, Ints, Ints], Ints
-]  # of a rung, its state, steps, rows of bells, first points
+# of a rung, its state, steps, rows of bells and their first points
+Choose = Callable[[Rung, Ints | None, Ints, Ints, Ints], Ints]
 NOTCHES = 8  # of `loss` to a factor of two
 WIDTH = round(0.5 * math.log(12) * 2**FINE)
 NARROW, WIDE = -STEPS * 3 // 2, 5 * STEPS  # log scale of a hope about the grid, in 1/STEPS
@@ -55,9 +55,14 @@ class Sketcher:
     exp: Curve
     falling: Curve
 
+    @cached_property
+    def grid(self) -> Bells:
+        """Bells of every scale that a hope may have, for all blocks."""
+        return bells(self.falling, NARROW, WIDE)
+
     def encode(self, x: Ints, notch: int) -> bytes:
         """Pictures of one size as bytes: how many lanes, then a stack."""
-        bells, told = hoped(self.falling), list[tuple[Ints, Ints]]()
+        bells, told = self.grid, list[tuple[Ints, Ints]]()
         for batch in _batches(x.shape):
             seen = self.packer.engine.run("look", x[batch])
 
@@ -80,7 +85,7 @@ class Sketcher:
         """What `encode` sketched."""
         if not data or not 1 <= data[0] <= LANES.bit_length():
             raise UserError("a learned block is damaged: a sketch of no lanes")
-        bells, stack, x = hoped(self.falling), Stack.from_bytes(data[1:]), np.zeros(shape, np.int64)
+        bells, stack, x = self.grid, Stack.from_bytes(data[1:]), np.zeros(shape, np.int64)
         stack.resize(1 << (data[0] - 1))
 
         def popped(rung: Rung, state: Ints | None, step: Ints, row: Ints, first: Ints) -> Ints:
@@ -125,11 +130,6 @@ class Middle(Stack):
     def pop(self, count: int, bits: Ints | int, find: Callable[[Ints, slice], tuple[Ints, Ints]]) -> None:
         """Medians."""
         find(np.full(count, 1 << (BITS - 1), np.int64), slice(0, count))
-
-
-def hoped(falling: Curve) -> Bells:
-    """Bells of every scale that a hope may have."""
-    return bells(falling, NARROW, WIDE)
 
 
 def _batches(shape: tuple[int, ...]) -> Iterator[slice]:
