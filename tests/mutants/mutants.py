@@ -109,7 +109,7 @@ MUTANTS = [
     Mutant("decay of biases too", OPTIM, "self.decay if decayed else 0.0", "self.decay", at(TRAIN, "clipping")),
     Mutant("warm-up a step late", OPTIM, "min((step + 1) / warmup, 1.0)", "min(step / warmup, 1.0)", at(TRAIN, "learning_rate")),
     Mutant("cosine inverted", OPTIM, "(1 + math.cos(", "(1 - math.cos(", at(TRAIN, "learning_rate")),
-    Mutant("guard off: what is not finite moves weights", OPTIM, "found_inf = torch.isfinite(norm).logical_not().float()", "found_inf = torch.zeros_like(norm)", at(TRAIN, "not_finite")),
+    Mutant("guard off: what is not finite moves weights", OPTIM, "found_inf = (norm < self.skip).logical_not().float()", "found_inf = torch.zeros_like(norm)", at(TRAIN, "not_finite")),
     Mutant("roll-back keeps the bad state", "recovery.py", "        if self.resume():\n            return\n", "        return\n", at(TRAIN, "not_finite or broken or roll")),
     Mutant("roll-back keeps the learning rate", "recovery.py", "self.caution * 0.5", "self.caution * 1.0", at(TRAIN, "not_finite or roll")),
     Mutant("roll-back for ever", "recovery.py", "if len(shunned) > ROLL_BACKS:", "if False:", at(TRAIN, "three_roll")),
