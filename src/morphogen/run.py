@@ -6,6 +6,7 @@
     weights.safetensors  the averaged weights, sealed
     state/step-*.safetensors   the last two states of training, sealed
     manifest.json        sha256 of the files above
+    kept/NAME.safetensors      what a task learned for these weights (directions, thresholds), sealed
     samples/  curves.png  report.md
 
 Opening a run executes nothing of it: names are looked up on our shelves, tensors are plain bytes.
@@ -160,6 +161,31 @@ class Run:
         """Temporary files that a killed trainer left."""
         ours = [path for name in (RECIPE, DATA, WEIGHTS, LOG, MANIFEST) for path in self.path.glob(f".{name}.*.tmp")]
         return [*ours, *(self.path / "state").glob(".step-*.tmp")]
+
+    def keep(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Path:
+        """Put what a task learned beside the weights that it was learned for; what was kept under that name goes."""
+        path = self._kept(name)
+        try:
+            path.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"{path.parent} cannot be made: {error.strerror}; copy the run to where it can be"
+            ) from None
+        disk.seal(path, tensors, dict(facts) | {"run": self.identity, "weights": disk.digest(self.path / WEIGHTS)})
+        return path
+
+    def kept(self, name: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """What `keep` put there; None where nothing was kept, or the run has been trained on since."""
+        path = self._kept(name)
+        if not path.is_file():
+            return None
+        tensors, facts = self._bound(path)
+        return (tensors, facts) if facts.get("weights") == disk.digest(self.path / WEIGHTS) else None
+
+    def _kept(self, name: str) -> Path:
+        if not name.isidentifier() or not name.isascii() or len(name) > 64:
+            raise UserError(f"{name!r} is no name; use letters, digits and _, and begin with a letter")
+        return self.path / "kept" / f"{name}.safetensors"
 
     def seal_manifest(self) -> None:
         """sha256 of every file that matters, for whoever copies the folder."""
