@@ -14,6 +14,7 @@ MEANING = {
     "Samples": "draw new examples",
     "Encodes": "turn examples into codes",
     "Decodes": "turn codes into examples",
+    "Classifies": "say how likely each class is",
     "Scores": "say how likely examples are",
 }
 

@@ -213,7 +213,8 @@ def _kinds(labels: Tensor | None, classes: Sequence[str]) -> list[tuple[str, Any
     if labels is None:
         return [("", slice(None), LINES[0])]
     held = sorted(set(labels.tolist()))
-    names = {number: str(classes[number]) if number < len(classes) else str(number) for number in held}
+    names = {number: str(classes[number]) if 0 <= number < len(classes) else str(number) for number in held}
+    names[-1] = "no label"
     if len(held) <= len(CLASSES):
         colours = dict(zip(held, CLASSES, strict=False))
     else:

@@ -18,6 +18,7 @@ from morphogen.data.batches import Batches
 from morphogen.data.dataset import Dataset
 from morphogen.data.fetch import cache_folder
 from morphogen.data.find import open_data
+from morphogen.data.labels import known
 from morphogen.errors import Failure, UserError, did_you_mean
 from morphogen.metrics.classifier import BATCH, Classifier, Own, accuracy, enough, teach
 from morphogen.metrics.features import Extractor, Pairs, Pixels
@@ -58,7 +59,8 @@ def own(data: Dataset, space: Space) -> Own:
     """The classifier of a data set: from the cache, or taught now."""
     if not _labelled(data):
         raise UserError(
-            f"{data.name} has no labels of two classes or more to teach a classifier; give features = pixels"
+            f"{data.name} has no labels of two classes or more to teach a classifier, or of fewer than half of its "
+            "examples; give features = pixels"
         )
     classes = max(len(data.classes), 1 + int(data.splits["train"].y.max()))  # type: ignore[union-attr]
     path = cache_folder() / "classifiers" / f"{data.name}-{data.fingerprint[:16]}-{MADE}.safetensors"
@@ -69,10 +71,13 @@ def own(data: Dataset, space: Space) -> Own:
 
 def _labelled(data: Dataset) -> bool:
     part = data.splits.get("train")
-    return part is not None and part.y is not None and len(part) > 1 and int(part.y.min()) < int(part.y.max())
+    if part is None or part.y is None or 2 * len(part := known(part)) < len(data.splits["train"]):
+        return False  # of fewer labels than half a judge learns too little
+    return len(part) > 1 and int(part.y.min()) < int(part.y.max())
 
 
 def _taught(data: Dataset, classes: int, path: Path) -> tuple[Classifier, dict[str, Any]]:
+    data = replace(data, splits={name: known(part) for name, part in data.splits.items()})
     seen = Batches(data, "train", BATCH, seed=0)
     steps = enough(len(seen))
     net = teach(data.space, classes, seen.at, steps=steps)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from morphogen.core.batch import Batch
+from morphogen.core.batch import BLANK, Batch
 from morphogen.core.noise import Noise
 from morphogen.core.space import Vector
 from morphogen.data.dataset import Split
@@ -129,15 +129,15 @@ class Case:
         count = max(len(self.data.data.classes), 1 + int(y.max()))
         if count < 2:
             raise UserError(f"{self.data.data.name} has one class only, so it has no modes to count; leave modes out")
-        rows = space.read(train.x.gather(torch.arange(len(train))))
-        centres, scale = centres_of(rows, y, count)
+        told = (y != BLANK).nonzero().flatten()
+        centres, scale = centres_of(space.read(train.x.gather(told)), y[told], count)
         how = "centres and deviations of the training examples of each class; kl to their counts"
         x = self.x.flatten(1)
         return count_centres(x, centres, scale, expected=_counts(y, count), how=how, seed=self.seed)
 
 
 def _counts(y: Tensor, classes: int) -> Tensor:
-    return torch.bincount(y.long(), minlength=classes)
+    return torch.bincount(y[y != BLANK].long(), minlength=classes)
 
 
 def _channels(extractor: Extractor) -> int:

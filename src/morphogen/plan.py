@@ -23,6 +23,7 @@ class Plan:
         epochs: float | None = None,
         minutes: float | None = None,
         batch: int = 128,
+        labelled: int | None = None,
         micro: int | None = None,
         lr: float | dict[str, float] = 1e-3,
         warmup: int = 200,
@@ -51,15 +52,19 @@ class Plan:
         for name, value in positive.items():
             if value is not None and not 0 < value < math.inf:
                 raise UserError(f"train.{name} must be above 0 and finite, not {value}")
-        for name, value in dict(warmup=warmup, floor=floor, decay=decay, overfit=overfit or 0).items():
+        for name, value in dict(
+            warmup=warmup, floor=floor, decay=decay, overfit=overfit or 0, labelled=labelled or 0
+        ).items():
             if not 0 <= value < math.inf:
                 raise UserError(f"train.{name} must be at least 0 and finite, not {value}")
+        if labelled and labelled > batch:
+            raise UserError(f"train.labelled = {labelled} of a batch of {batch}; make train.batch larger")
         if not all(0 <= beta < 1 for beta in betas):
             raise UserError(f"train.betas must be at least 0 and below 1, not {list(betas)}")
         if not 0 <= ema < 1:
             raise UserError(f"train.ema must be at least 0 and below 1, not {ema}")
         self.steps, self.epochs, self.minutes = steps, epochs, minutes
-        self.batch, self.micro, self.lr = batch, micro, lr
+        self.batch, self.labelled, self.micro, self.lr = batch, labelled or 0, micro, lr
         self.warmup, self.floor, self.betas, self.decay, self.clip, self.ema = warmup, floor, betas, decay, clip, ema
         self.compile, self.log_every, self.patience, self.overfit = compile, max(log_every, 1), patience, overfit
         self.track, self.skip = list(track), skip

@@ -25,6 +25,7 @@ from morphogen.core.model import Model, Turn, teams
 from morphogen.core.noise import Noise
 from morphogen.data.batches import Batches
 from morphogen.data.dataset import Dataset
+from morphogen.data.labels import demand_labels
 from morphogen.errors import UserError
 from morphogen.optim import Average, Optimiser
 from morphogen.plan import Plan
@@ -70,8 +71,11 @@ class Training(Recovery):
         examples = len(data.splits["train"])
         self.batch = min(self.plan.batch, examples)
         self.batches = Batches(
-            data, "train", self.batch, seed=self.seed, device=ranks.device, rank=ranks.rank, world=ranks.world
-        )
+            data, "train", self.batch, seed=self.seed, device=ranks.device, rank=ranks.rank, world=ranks.world,
+            labelled=self.plan.labelled,
+        )  # fmt: skip
+        if self.model.labels is not None and not self.model.blanks:
+            demand_labels(data.splits["train"])
         self.limit = self.plan.limit(examples)
         share = -(-self.batch // ranks.world)
         self.micro = min(self.plan.micro or share, share)

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-__all__ = ["Batch"]
+__all__ = ["BLANK", "Batch"]
+
+BLANK = -1  # the label of what has none
 
 
 @dataclass
 class Batch:
-    """What one step, or one rank's or micro-batch's share of it, sees. `start` and `total` place it in the whole."""
+    """What one step, or one rank's or micro-batch's share of it, sees. `start` and `total` place it in the whole;
+    `y` is BLANK where a label is not known."""
 
     x: Tensor
     y: Tensor | None = None

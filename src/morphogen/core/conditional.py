@@ -72,7 +72,10 @@ def one_hot(labels: Vector | None, y: Tensor | None) -> Tensor | None:
         return None
     if y is None:
         raise UserError("this model is conditional: it needs a label for each example")
-    return F.one_hot(y, labels.length).float() * math.sqrt(labels.length)
+    try:
+        return F.one_hot(y, labels.length).float() * math.sqrt(labels.length)
+    except RuntimeError:
+        raise UserError("this model is told the label of each example, and some have none; leave those out") from None
 
 
 def must_be_smooth(likelihood: Conditional, who: str) -> None:

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from morphogen.core.batch import Batch
 from morphogen.core.inference import Inference
-from morphogen.core.space import Space
+from morphogen.core.space import Space, Vector
 
-__all__ = ["Decodes", "Encodes", "Model", "Samples", "Scores", "Steers", "Turn", "teams"]
+__all__ = ["Classifies", "Decodes", "Encodes", "Model", "Samples", "Scores", "Steers", "Turn", "teams"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Model(nn.Module):
 
     players: ClassVar[Mapping[str, str]] = {"model": "*"}
     space: Space
+    labels: Vector | None = None  # of what it is told, or says
+    blanks: ClassVar[bool] = False  # whether it learns from examples without a label, too
 
     def play(self, batch: Batch, step: int) -> Iterator[Turn]:
         """The turns of one step. Never yield inside `with`; let the order depend on the step, never on the data."""
@@ -84,6 +86,15 @@ class Decodes(Protocol):
     code: Space
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor: ...
+
+
+@runtime_checkable
+class Classifies(Protocol):
+    """Says how likely each class is: log probabilities, (n, classes)."""
+
+    labels: Vector
+
+    def classify(self, x: Tensor) -> Tensor: ...
 
 
 @runtime_checkable

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from morphogen.core.batch import BLANK
 from morphogen.core.build import register
 from morphogen.core.space import Space, Vector
 from morphogen.data.dataset import Dataset, Split, Store
@@ -125,19 +126,26 @@ def _given(
     if theirs and theirs != classes and not set(theirs) <= set(classes):
         raise UserError(f"{path}: y_test has classes that y_train has not: {sorted(set(theirs) - set(classes))}")
     if labels is not None and theirs != classes:
-        labels = torch.tensor([classes.index(word) for word in theirs], dtype=torch.int64)[labels]
+        places = torch.tensor([*(classes.index(word) for word in theirs), BLANK], dtype=torch.int64)
+        labels = places[labels]  # of a blank, the last
     return Split(_mapped(store, found.arrange), labels), [seen.digest, digest(labels)]
 
 
 def _labels(y: Values | None, count: int, path: Path) -> tuple[Tensor | None, tuple[str, ...]]:
-    """Class numbers 0 .. n-1 and what each stands for."""
+    """Class numbers 0 .. n-1, -1 where the label is -1 or empty, and what each stands for."""
     if y is None:
         return None, ()
     if y.shape[:1] != (count,) or y.size != count or y.dtype.kind not in "buiUS":
         raise UserError(f"{path}: labels are {y.dtype} {y.shape}; one whole number or word for each example is wanted")
     words, numbers = np.unique(y.reshape(count), return_inverse=True)
-    names = tuple(w.decode("utf-8", "replace") if isinstance(w, bytes) else str(w) for w in words.tolist())
-    return torch.from_numpy(numbers.astype(np.int64)), names
+    blank = len(words) > 0 and words.tolist()[0] in (BLANK, "", b"")  # the first, since they are sorted
+    if blank and len(words) == 2:
+        raise UserError(
+            f"{path}: labels are {words.tolist()[0]!r} and {words.tolist()[1]!r}, and {words.tolist()[0]!r} means that "
+            "there is none; give at least two classes, as 0, 1 ... or by names"
+        )
+    names = tuple(w.decode("utf-8", "replace") if isinstance(w, bytes) else str(w) for w in words[blank:].tolist())
+    return torch.from_numpy(numbers.astype(np.int64) - blank), names
 
 
 def _space(found: Look, raw: Store, train: Tensor, seen: Survey) -> Space:

@@ -1,7 +1,8 @@
 """From examples at rest to what one step sees: gather, read, view, on the device.
 
 The batch of a step is a pure function of (seed, step): positions step*size .. (step+1)*size in an endless chain of
-permutations, one an epoch. So a resumed run sees what the uninterrupted one would have seen, and so do its ranks.
+permutations, one an epoch; where few examples have labels, some of each batch come from a chain of those. So a resumed
+run sees what the uninterrupted one would have seen, and so do its ranks.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import torch
 from torch import Tensor
 
 from morphogen.core import noise
+from morphogen.core.batch import BLANK
 from morphogen.core.noise import Noise
 from morphogen.data.ahead import ReadAhead
-from morphogen.data.dataset import Batch, Dataset, Store
+from morphogen.data.dataset import Batch, Dataset, Split, Store
 from morphogen.data.stores import MemoryStore
 from morphogen.errors import UserError
 
-__all__ = ["Batches", "Order"]
+__all__ = ["Batches", "Mixed", "Order"]
 
 CPU = torch.device("cpu")
 VIEW_ROWS = 256  # A sweep draws the noise of a view for so many rows at a time, whatever its batch size is.
@@ -30,8 +32,8 @@ Fetch = Callable[[int], tuple[Tensor, Tensor]]
 class Order:
     """An endless chain of permutations of `count` rows, one an epoch; in order if there is no seed."""
 
-    def __init__(self, count: int, seed: int | None) -> None:
-        self.count, self.seed = count, seed
+    def __init__(self, count: int, seed: int | None, stream: str = "order") -> None:
+        self.count, self.seed, self.stream = count, seed, stream
         self._epochs: dict[int, Tensor] = {}
 
     def epoch(self, number: int) -> Tensor:
@@ -44,7 +46,7 @@ class Order:
     def _permutation(self, number: int) -> Tensor:
         if self.seed is None:
             return torch.arange(self.count)
-        return torch.randperm(self.count, generator=Noise(self.seed, "order", number).generator(CPU))
+        return torch.randperm(self.count, generator=Noise(self.seed, self.stream, number).generator(CPU))
 
     def rows(self, begin: int, end: int) -> Tensor:
         """The rows at positions begin .. end of the chain."""
@@ -55,7 +57,25 @@ class Order:
         return torch.cat([rows, self.rows(begin + len(rows), end)])
 
 
-def _share(store: Store, order: Order, size: int, start: int, stop: int, step: int) -> tuple[Tensor, Tensor]:
+class Mixed:
+    """Of every `size` positions `few` are drawn from the `chosen` rows, evenly spread, the others from all rows."""
+
+    def __init__(self, chosen: Tensor, few: int, size: int, count: int, seed: int) -> None:
+        self.chosen, self.few, self.size = chosen, few, size
+        self.some, self.all = Order(len(chosen), seed, "order/labelled"), Order(count, seed)
+
+    def rows(self, begin: int, end: int) -> Tensor:
+        """The rows at positions begin .. end of the chain."""
+        before = torch.arange(begin, end + 1) * self.few // self.size  # how many of the chosen stand before each
+        start, stop = int(before[0]), int(before[-1])
+        rows = torch.empty(end - begin, dtype=torch.int64)
+        mine = before.diff() > 0
+        rows[mine] = self.chosen[self.some.rows(start, stop)]
+        rows[~mine] = self.all.rows(begin - start, end - stop)
+        return rows
+
+
+def _share(store: Store, order: Order | Mixed, size: int, start: int, stop: int, step: int) -> tuple[Tensor, Tensor]:
     rows = order.rows(step * size + start, step * size + stop)
     return rows, store.gather(rows)
 
@@ -83,6 +103,7 @@ class Batches:
         rank: int = 0,
         world: int = 1,
         shuffle: bool = True,
+        labelled: int = 0,
     ) -> None:
         if split not in data.splits or not len(data.splits[split]):
             raise UserError(f"{data.name} has no {split} examples; it has {_sizes(data)}")
@@ -93,7 +114,9 @@ class Batches:
         self.start, self._stop = rank * size // world, (rank + 1) * size // world
         self._store = part.x.to(device)
         self._y = None if part.y is None else part.y.to(device, torch.int64)
-        order = Order(len(part), seed if shuffle else None)
+        order = (
+            _mixed(data.name, part, labelled, size, seed) if labelled else Order(len(part), seed if shuffle else None)
+        )
         self._fetch = _ahead(self._store, partial(_share, self._store, order, size, self.start, self._stop))
 
     def __len__(self) -> int:
@@ -141,6 +164,16 @@ class Batches:
                 pieces.append(self.data.view(piece))
             done += len(piece)
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+
+
+def _mixed(name: str, part: Split, labelled: int, size: int, seed: int) -> Mixed:
+    chosen = torch.empty(0) if part.y is None else (part.y != BLANK).nonzero().flatten()
+    if not len(chosen):
+        raise UserError(
+            f"train.labelled = {labelled}, and no training example of {name} has a label; label some, or set "
+            "train.labelled=0"
+        )
+    return Mixed(chosen, min(labelled, size), size, len(part), seed)
 
 
 def _close(fetch: Fetch) -> None:

@@ -34,7 +34,7 @@ class Store(Protocol):
 
 @dataclass
 class Split:
-    """Examples that belong together (train, valid or test) and, where there are any, their labels."""
+    """Examples that belong together (train, valid or test) and, where there are any, their labels: -1 where none is."""
 
     x: Store
     y: Tensor | None = None

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 
 from morphogen.core.build import Part, check, describe, names, part
 from morphogen.core.noise import Noise
 from morphogen.data.binary import Binary, binarise
 from morphogen.data.dataset import Dataset, Split
+from morphogen.data.labels import few
 from morphogen.data.stamp import restamp
 from morphogen.data.stores import subset
 from morphogen.errors import UserError, did_you_mean
@@ -24,8 +25,16 @@ __all__ = ["called", "open_data", "resolve"]
 ARRAYS = (".npy", ".npz")
 
 
-def common(*, limit: PositiveInt | None = None, binary: Binary | None = None, strict: bool = False) -> None:
-    """What can be asked of every set: so many training examples, two levels, no bad file forgiven."""
+def common(
+    *,
+    limit: PositiveInt | None = None,
+    labels: PositiveInt | None = None,
+    labels_seed: NonNegativeInt | None = None,
+    binary: Binary | None = None,
+    strict: bool = False,
+) -> None:
+    """What can be asked of every set: so many training examples, labels of so many a class, which ones, two levels, no
+    bad file forgiven."""
 
 
 def open_data(spec: str | Path | Mapping[str, Any], **options: Any) -> Dataset:
@@ -38,6 +47,10 @@ def open_data(spec: str | Path | Mapping[str, Any], **options: Any) -> Dataset:
     data: Dataset = chosen()
     if asked["limit"]:
         data = limited(data, asked["limit"])
+    if asked["labels"]:
+        data = few(data, asked["labels"], asked["labels_seed"] or 0)
+    elif asked["labels_seed"] is not None:
+        raise UserError("labels_seed says which labels are kept; say how many a class, too: data.labels=10")
     return binarise(data, asked["binary"]) if asked["binary"] else data
 
 
@@ -48,7 +61,7 @@ def resolve(spec: str | Path | Mapping[str, Any], **options: Any) -> dict[str, A
     {'use': 'mnist', 'valid': 10000, 'limit': 5000}
     """
     chosen, asked = _read(spec, options)
-    return chosen.spec | {key: value for key, value in asked.items() if value}
+    return chosen.spec | {key: value for key, value in asked.items() if value not in (None, False)}
 
 
 def called(spec: Mapping[str, Any]) -> str:
@@ -68,6 +81,9 @@ def _read(spec: str | Path | Mapping[str, Any], options: Mapping[str, Any]) -> t
     checked = check(common, asked, name)
     if isinstance(recipe.get("path"), (str, Path)):
         recipe["path"] = str(_absolute(str(recipe["path"])))
+        if isinstance(recipe.get("table"), str):
+            inside = Path(recipe["path"]) / recipe["table"]
+            recipe["table"] = str(inside if inside.is_file() else _absolute(recipe["table"]))
     if name in names("data"):
         takes = {argument.name for argument in describe("data", name)[1]}
         for word in set(recipe) - {"use"} - takes:

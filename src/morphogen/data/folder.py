@@ -1,8 +1,9 @@
 """A folder of pictures of any size, mode and channel count: what to make of them is found by looking.
 
-Class folders become labels (`train/`, `valid/` and `test/` at the top become splits). Pictures of one size keep it, up
-to 256 pixels; others are resized and cut to their median size. All grey: one channel; transparency is laid on white.
-Bad files are skipped and listed. What does not fit in memory is decoded once, into the cache, and streamed.
+Class folders become labels (`unlabelled/` has none; `train/`, `valid/` and `test/` at the top become splits), or a
+table says them. Pictures of one size keep it, up to 256 pixels; others are resized and cut to their median size. All
+grey: one channel; transparency is laid on white. Bad files are skipped and listed. What does not fit in memory is
+decoded once, into the cache, and streamed.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from morphogen.core.build import register
 from morphogen.core.space import Image
 from morphogen.data.album import Album, album
 from morphogen.data.dataset import Dataset, Split
+from morphogen.data.labels import NAMES, numbered, read_table
 from morphogen.data.pictures import FOREIGN, SUFFIXES, Refused, Seen, decode, glance, quiet, shown
 from morphogen.data.split import by_hash, content_hash
 from morphogen.data.stamp import digest, fingerprint
@@ -63,11 +65,14 @@ def folder(
     valid: float = 0.1,
     test: float = 0.1,
     memory: float = 2.0,
+    table: str | None = None,
     strict: bool = False,
 ) -> Dataset:
-    """A folder of your own pictures (PNG, JPEG, WebP, BMP, GIF), of any size; class folders become labels."""
+    """A folder of your own pictures (PNG, JPEG, WebP, BMP, GIF), of any size; class folders, or a table of files and
+    labels, become labels."""
     with quiet():
         found = _search(Path(path), strict)
+        told = None if table is None else read_table(Path(table), {*found.files, *(name for name, _ in found.skipped)})
         width, height, sizes = _size(found.seen, size)
         depth, tones = _channels(found.seen, channels)
         read = partial(_decode, found.root, width, height, depth)
@@ -78,16 +83,24 @@ def folder(
     _complain(found.root, lost, strict)
     if not len(pages.store):
         raise UserError(f"{shown(found.root)}: none of the {len(found.files)} pictures could be read: {lost[0][1]}")
-    return _assemble(found, pages, Image(height, width, depth), f"{sizes}; {tones}", lost, valid, test)
+    return _assemble(found, pages, Image(height, width, depth), f"{sizes}; {tones}", lost, (valid, test), told)
 
 
 def _assemble(
-    found: Found, pages: Album, space: Image, protocol: str, lost: list[tuple[str, str]], valid: float, test: float
+    found: Found,
+    pages: Album,
+    space: Image,
+    protocol: str,
+    lost: list[tuple[str, str]],
+    shares: tuple[float, float],
+    told: dict[str, str] | None,
 ) -> Dataset:
     bad = {name for name, _ in lost}
     good = [name for name in found.files if name not in bad]
-    rows, how, y, classes = _split(good, pages.hashes, valid, test)
-    labels = None if y is None else torch.tensor(y, dtype=torch.int64)
+    rows, how, words = _split(good, pages.hashes, *shares)
+    if told is not None:
+        words = [told.get(name, "") for name in good]
+    labels, classes = (None, ()) if words is None else numbered(words)
     splits = {
         name: Split(subset(pages.store, part), None if labels is None else labels[part]) for name, part in rows.items()
     }
@@ -95,13 +108,13 @@ def _assemble(
     if skipped:
         protocol += f"; {len(skipped)} files skipped"
     names = {name: digest(part) for name, part in rows.items()}
-    stamp = fingerprint(space, [pages.digest, digest(labels), names], {"valid": valid, "test": test})
+    stamp = fingerprint(space, [pages.digest, digest(labels), names], {"valid": shares[0], "test": shares[1]})
     return Dataset(
         shown(found.root.name) or "folder",
         space,
         splits,
         stamp,
-        classes=classes,
+        classes=tuple(map(shown, classes)),
         protocol=f"{protocol}; {how}",
         skipped=skipped,
     )
@@ -192,8 +205,8 @@ def _channels(seen: Sequence[Seen], asked: Channels | None) -> tuple[int, str]:
 
 def _split(
     good: Sequence[str], hashes: NDArray[np.uint32], valid: float, test: float
-) -> tuple[dict[str, Tensor], str, list[int] | None, tuple[str, ...]]:
-    """Rows of each split, how, labels and classes: by the folders' names where they say it, by hash otherwise."""
+) -> tuple[dict[str, Tensor], str, list[str] | None]:
+    """Rows of each split, how, and the class of each: by the folders' names where they say it, by hash otherwise."""
     paths = [name.split("/")[:-1] for name in good]
     tops = {parts[0].lower() if parts else "" for parts in paths}
     given = tops <= set(SPLITS) and {"train"} < {SPLITS[top] for top in tops}
@@ -210,10 +223,9 @@ def _split(
     else:
         rows, how = by_hash(hashes, valid, test)
     tops = {parts[0] if parts else "" for parts in paths}
-    if "" in tops or len(tops) < 2:
-        return rows, how, None, ()
-    number = {name: i for i, name in enumerate(sorted(tops))}
-    return rows, how, [number[parts[0]] for parts in paths], tuple(shown(name) for name in number)
+    if "" in tops:
+        return rows, how, None
+    return rows, how, ["" if parts[0].lower() in NAMES else parts[0] for parts in paths]
 
 
 def _key(found: Found, width: int, height: int, depth: int) -> str:
