@@ -1,0 +1,309 @@
+"""Estimators: scikit-learn's own checks, and what they promise beyond them."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from morphogen.core import noise
+from morphogen.core.build import names
+from morphogen.core.noise import Noise
+from morphogen.data.stamp import dataset_of
+from morphogen.errors import Failure, UserError
+from morphogen.sklearn import Sampler, VAETransformer
+from morphogen.sklearn.density import Alike, log_density
+from morphogen.unkept import learn, unkept
+
+SMALL = dict(hidden_layer_sizes=(16,), max_iter=8, n_draws=4, device="cpu")
+CPU = torch.device("cpu")
+
+
+@parametrize_with_checks([VAETransformer(**SMALL), Sampler(**SMALL)])
+def test_scikit_learn_accepts_them(estimator, check) -> None:
+    check(estimator)
+
+
+@cache
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    return load_digits(return_X_y=True)
+
+
+@cache
+def fitted() -> VAETransformer:
+    return VAETransformer(8, max_iter=400, learning_rate=1e-2, device="cpu", random_state=0).fit(digits()[0][:1000])
+
+
+def line(n: int = 300, seed: int = 0) -> np.ndarray:
+    """Rows near a line in five dimensions, far from zero."""
+    draw = np.random.RandomState(seed)
+    return 40 + draw.randn(n, 1) * [3.0, -2.0, 1.0, 0.5, 2.0] + 0.1 * draw.randn(n, 5)
+
+
+# What they are for
+
+
+def test_codes_bring_rows_back_better_than_their_mean() -> None:
+    x, codes = digits()[0][1000:], fitted()
+    back = codes.inverse_transform(codes.transform(x))
+    assert back.shape == x.shape
+    assert ((back - x) ** 2).mean() < 0.5 * ((x - digits()[0][:1000].mean(0)) ** 2).mean()
+
+
+def test_rows_unlike_those_that_were_fitted_score_lower() -> None:
+    x = digits()[0][1000:]
+    shuffled = np.random.default_rng(0).permuted(x, axis=1)
+    assert np.mean(fitted().score_samples(x) > fitted().score_samples(shuffled)) > 0.99
+
+
+def test_a_density_is_one() -> None:
+    """Over a line of numbers in their own units, the integral of exp(score_samples) is close to 1."""
+    x = 100 + 7 * np.random.RandomState(0).randn(400, 1)
+    model = Sampler(1, **SMALL | {"max_iter": 100, "n_draws": 1000}, learning_rate=1e-2, random_state=0).fit(x)
+    grid = np.linspace(0, 200, 401)[:, None]
+    assert 0.95 < np.exp(model.score_samples(grid)).sum() * 0.5 < 1.05
+
+
+def test_samples_are_spread_as_the_data_is() -> None:
+    x = line() + np.random.RandomState(1).randn(300, 5)
+    model = Sampler(1, max_iter=500, learning_rate=1e-2, random_state=0).fit(x)
+    made = model.sample(2000, random_state=1)
+    assert np.allclose(made.mean(0), x.mean(0), atol=0.6)
+    assert np.allclose(np.cov(made.T), np.cov(x.T), atol=1.5)
+    assert np.array_equal(made[:100], model.sample(100, random_state=1))
+    assert not np.array_equal(made[:100], model.sample(100, random_state=2))
+
+
+def test_a_search_over_a_pipeline_scores_components() -> None:
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), VAETransformer(**SMALL | {"max_iter": 60, "learning_rate": 1e-2})),
+        {"vaetransformer__n_components": [1, 2], "vaetransformer__random_state": [0]},
+        cv=2,
+        error_score="raise",
+    ).fit(line())
+    assert search.best_score_ == search.cv_results_["mean_test_score"].max()
+    assert search.transform(line()).shape == (300, search.best_params_["vaetransformer__n_components"])
+
+
+def test_a_gan_samples_and_says_that_it_has_no_density() -> None:
+    model = Sampler(model={"use": "gan", "net": {"use": "mlp", "widths": [8]}}, max_iter=3, device="cpu").fit(line())
+    assert model.sample(5).shape == (5, 5)
+    with pytest.raises(ValueError, match="cannot say how likely"):
+        model.score_samples(line())
+
+
+@pytest.mark.parametrize("levels", [None, 17])
+def test_flat_pictures_go_through_convolutions(levels: int | None) -> None:
+    x = digits()[0][:64]
+    net = {"use": "vae", "net": {"use": "conv", "width": 4}}
+    model = VAETransformer(3, model=net, image_shape=(8, 8), levels=levels, max_iter=3, device="cpu").fit(x)
+    assert model.inverse_transform(model.transform(x)).shape == x.shape
+    assert np.isfinite(model.score(x))
+
+
+def test_a_flat_picture_lies_as_numpy_lays_it() -> None:
+    """A model that sees (channels, height, width) gives back each number where it was."""
+    x = np.random.RandomState(0).rand(20, 4 * 3 * 2)
+    model = VAETransformer(2, image_shape=(4, 3, 2), **SMALL).fit(x)
+    seen = model._seen(x)
+    assert seen.shape == (20, 2, 4, 3)
+    assert np.allclose(model._unseen(seen, np.float64), x)
+    assert np.allclose(seen[5, 1, 2, 0], (x.reshape(20, 4, 3, 2)[5, 2, 0, 1] - model.mean_[0]) / model.scale_[0])
+
+
+def test_rows_of_zeros_and_ones_have_probabilities() -> None:
+    x = (np.random.RandomState(0).rand(200, 4) < 0.5).astype(float)
+    model = Sampler(1, levels=2, random_state=0, **SMALL | {"n_draws": 1000}).fit(x)
+    every = np.array([[i >> k & 1 for k in range(4)] for i in range(16)], dtype=float)
+    assert 0.9 < np.exp(model.score_samples(every)).sum() < 1.1
+    assert set(np.unique(model.sample(50))) <= {0.0, 1.0}
+
+
+# Parameters, determinism, copies
+
+
+def test_the_same_seed_fits_the_same_model_and_leaves_the_generators_alone() -> None:
+    x = line()
+    torch.manual_seed(3)
+    np.random.seed(3)
+    one, two = (VAETransformer(random_state=5, **SMALL).fit(x).transform(x) for _ in range(2))
+    here = torch.rand(1), np.random.rand()
+    torch.manual_seed(3)
+    np.random.seed(3)
+    assert np.array_equal(one, two)
+    assert here == (torch.rand(1), np.random.rand())
+    assert not np.array_equal(one, VAETransformer(random_state=6, **SMALL).fit(x).transform(x))
+
+
+def test_an_instance_of_random_state_goes_on() -> None:
+    draw = np.random.RandomState(0)
+    one, two = (VAETransformer(random_state=draw, **SMALL).fit(line()).transform(line()) for _ in range(2))
+    assert not np.array_equal(one, two)
+
+
+def test_a_clone_has_the_parameters_and_nothing_that_was_learned() -> None:
+    model = fitted()
+    again = clone(model)
+    assert again.get_params() == model.get_params()
+    with pytest.raises(NotFittedError):
+        again.transform(digits()[0])
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_copy_answers_as_the_original(copied) -> None:
+    x, model = digits()[0][:50], fitted()
+    again = copied(model)
+    assert np.array_equal(again.transform(x), model.transform(x))
+    assert np.array_equal(again.score_samples(x), model.score_samples(x))
+
+
+def test_a_pickle_holds_numbers_and_a_recipe() -> None:
+    """No class of torch and none of our models: they are built again from their recipe."""
+    said = pickle.dumps(fitted())
+    assert b"torch" not in said
+    assert b"morphogen.models" not in said
+
+
+def test_a_tampered_pickle_is_refused() -> None:
+    state = fitted().__getstate__()
+    state["_weights"] = dict(list(state["_weights"].items())[1:])
+    with pytest.raises(UserError, match="lacks tensor"):
+        VAETransformer().__setstate__(state)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_is_said_of_a_row_does_not_depend_on_its_neighbours(dtype) -> None:
+    x, model = digits()[0][:40].astype(dtype), fitted()
+    tolerance = 1e-4 if dtype is np.float32 else 1e-10
+    for say in (model.transform, model.score_samples):
+        whole, single = say(x), np.concatenate([say(row[None]) for row in x[::-1]])[::-1]
+        assert np.allclose(whole, single, rtol=tolerance, atol=tolerance)
+
+
+def test_draws_alike_are_draws_of_the_model() -> None:
+    """Over a batch of one they are the bound that any noise gives; over many rows, each has the same draws."""
+    with noise.source(Alike(1, "score")):
+        eps = noise.normal((3, 4, 2), event=1, like=torch.zeros(()))
+        flat = noise.uniform((3,), event=0, like=torch.zeros(()))
+    assert torch.equal(eps, eps[:, :1].expand_as(eps))
+    assert len(set(flat.tolist())) == 1
+    model, x = fitted().model_, torch.zeros(1, 64)
+    with torch.no_grad(), noise.source(Noise(7, "score")):
+        weight = model.infer(x, None, 5).log_weight
+    with torch.no_grad(), noise.source(Alike(7, "score")):
+        alike = log_density(model, x, 5)
+    assert torch.allclose(alike, torch.logsumexp(weight, 0) - np.log(5))
+
+
+def test_verbose_says_the_loss(capsys: pytest.CaptureFixture[str]) -> None:
+    model = VAETransformer(verbose=1, **SMALL).fit(line())
+    assert "[VAETransformer] step 8: loss" in capsys.readouterr().out
+    assert len(model.loss_curve_) == 2
+    assert model.n_iter_ == 8
+
+
+# What goes wrong
+
+WRONG = {
+    "n_components": ({"n_components": 0}, "n_components"),
+    "max_iter": ({"max_iter": -1}, "max_iter"),
+    "learning_rate": ({"learning_rate": 0.0}, "learning_rate"),
+    "widths": ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes"),
+    "shape": ({"image_shape": (2, 2)}, "image_shape = .2, 2. is 4 numbers"),
+    "shape of one": ({"image_shape": (5,)}, "say .height, width."),
+    "levels": ({"levels": 256}, "say image_shape"),
+    "not levels": ({"levels": 2}, "whole numbers 0 .. 1"),
+    "no such model": ({"model": "vea"}, "did you mean 'vae'"),
+    "no such net": ({"model": {"use": "vae", "net": "mpl"}}, "did you mean 'mlp'"),
+    "no such argument": ({"model": {"use": "vae", "latnet": 3}}, "latnet"),
+    "latent": ({"model": {"use": "vae", "latent": 3}}, "say n_components"),
+    "model without a name": ({"model": {"net": "mlp"}}, "models shelf"),
+    "conv on a table": ({"model": {"use": "vae", "net": "conv"}}, "conv"),
+    "labels": ({"model": {"use": "vae", "labelled": True}}, "labels"),
+    "device": ({"device": "gpu9"}, "gpu9"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_mistakes_are_value_errors_that_name_the_remedy(case: str) -> None:
+    parameters, message = WRONG[case]
+    with pytest.raises(ValueError, match=message):
+        VAETransformer(**SMALL | parameters).fit(line())
+
+
+@pytest.mark.parametrize("parameters", [{"n_components": 1.5}, {"max_iter": "many"}, {"hidden_layer_sizes": 64}])
+def test_words_of_the_wrong_type_are_type_errors(parameters) -> None:
+    with pytest.raises(TypeError):
+        VAETransformer(**SMALL | parameters).fit(line())
+
+
+def test_rows_that_do_not_fit_are_refused() -> None:
+    model = VAETransformer(**SMALL).fit(line())
+    hole = line()
+    hole[3, 2] = np.nan
+    for bad, why in (
+        (hole, "NaN"),
+        (line()[:, :3], "3 features"),
+        ("abc", "could not convert|scalar"),
+        (line()[0], "1D"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            model.transform(bad)
+    with pytest.raises(ValueError, match="codes of 5 numbers"):
+        model.inverse_transform(line())
+    with pytest.raises(ValueError, match="NaN"):
+        VAETransformer(**SMALL).fit(hole)
+    with pytest.raises(ValueError, match="minimum of 2"):
+        VAETransformer(**SMALL).fit(line()[:1])
+
+
+def test_a_row_beyond_all_numbers_is_as_unlikely_as_can_be() -> None:
+    model = VAETransformer(**SMALL).fit(line())
+    far = np.full((1, 5), 1e300)
+    assert model.score_samples(far)[0] < -1e300
+    assert np.isfinite(model.score_samples(np.vstack([far, line()]))).all()
+
+
+def test_columns_that_never_change_are_no_division_by_zero() -> None:
+    same = np.full((30, 3), 7.0)
+    model = VAETransformer(random_state=0, **SMALL).fit(same)
+    assert np.isfinite(model.transform(same)).all()
+    assert np.isfinite(model.score(same))
+
+
+# Training that lies nowhere
+
+
+def test_a_run_that_is_kept_nowhere_trains_as_any_and_goes_back_to_its_beginning() -> None:
+    data = dataset_of("X", fitted()._space, {"train": (torch.randn(64, 64), None)}, {})
+    run = unkept({"use": "vae", "latent": 2, "net": {"use": "mlp", "widths": [8]}}, data, {"steps": 4}, seed=0)
+    seen = []
+    model = learn(run, data, CPU, seen.append)
+    assert seen == run.log()
+    assert not any(p.requires_grad for p in model.parameters())
+    assert not model.training
+    wild = unkept({"use": "vae", "latent": 2}, data, {"steps": 5, "lr": 1e30, "clip": None}, seed=0)
+    with pytest.raises(Failure, match="not finite"):
+        learn(wild, data, CPU, seen.append)
+    assert sum("rolled back" in str(r.get("event")) for r in wild.log()) == 3
+
+
+@pytest.mark.parametrize("name", names("models"))
+def test_every_model_of_the_shelf_draws_rows_or_is_refused(name: str) -> None:
+    model = Sampler(model=name, **SMALL | {"max_iter": 1})
+    if name == "ladder":
+        with pytest.raises(ValueError, match="ladder reads pictures"):
+            model.fit(line())
+    else:
+        assert model.fit(line()).sample(2).shape == (2, 5)
