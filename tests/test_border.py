@@ -117,7 +117,8 @@ def test_every_task_runs_on_every_space(do, runs, space, name):
 def test_no_task_is_left_out():
     elsewhere = {"train", "resume", "decode", "runs", "recipes", "data", "tasks", "recipe", "checks"}
     archives = {"compress", "decompress", "contents"}  # tests/test_archive.py
-    assert set(tasks()) == set(OF_A_RUN) | elsewhere | archives
+    edits = {"direction", "directions", "edit", "combine", "exchange", "mix"}  # tests/test_edit.py
+    assert set(tasks()) == set(OF_A_RUN) | elsewhere | archives | edits
 
 
 @pytest.mark.parametrize("name", ["recipes", "data", "tasks", "checks", "runs"])

@@ -11,10 +11,10 @@ from morphogen.core.distribution import Normal
 from morphogen.core.model import Decodes, Encodes, Scores
 from morphogen.core.space import Vector
 from morphogen.errors import UserError
-from morphogen.examples import Data
+from morphogen.examples import ROWS, Data
 from morphogen.values import joined
 
-__all__ = ["Cloud", "cloud", "decode_all", "device_of", "labels_of"]
+__all__ = ["Cloud", "cloud", "decode_all", "decode_each", "device_of", "labels_of"]
 
 ACTIVE = 0.01  # Burda et al. 2016: a unit is active where Var_x(E[z|x]) exceeds this
 
@@ -97,3 +97,10 @@ def decode_all(model: Decodes, flat: Tensor, label: int | str | None, rows: int)
     codes = flat.reshape(-1, *model.code.shape).to(device)
     starts = range(0, len(codes), rows)
     return joined([model.decode(codes[i : i + rows], None if y is None else y[i : i + rows]).cpu() for i in starts])
+
+
+def decode_each(model: Decodes, flat: Tensor, y: Tensor | None) -> Tensor:
+    """Flat codes, each with a label of its own where the model is told labels, to examples on the CPU."""
+    codes = flat.reshape(-1, *model.code.shape).to(device_of(model))
+    starts = range(0, len(codes), ROWS)
+    return joined([model.decode(codes[i : i + ROWS], None if y is None else y[i : i + ROWS]).cpu() for i in starts])

@@ -29,11 +29,25 @@ from typing import Any, TypeVar, overload
 from morphogen.errors import UserError, did_you_mean
 from morphogen.tasks.words import READERS, reader
 
-__all__ = ["Amount", "Argument", "Count", "Seed", "Task", "as_function", "find", "task", "tasks"]
+__all__ = [
+    "Amount",
+    "Argument",
+    "Count",
+    "Numbers",
+    "Seed",
+    "Strengths",
+    "Task",
+    "as_function",
+    "find",
+    "task",
+    "tasks",
+]
 
 Count = int  # a whole number from 1
 Seed = int  # a whole number from 0 to 2^63 - 1
 Amount = float  # a finite number from 0
+Strengths = str  # how much of each thing by name: smile=1.5, age=-1
+Numbers = str  # numbers with commas between them
 
 OPENED = ("Data", "Codes")  # arguments that the opened run turns from names, paths or arrays into examples
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from morphogen.errors import UserError, did_you_mean
 
-__all__ = ["READERS", "choices", "reader"]
+__all__ = ["READERS", "choices", "numbers", "reader", "strengths"]
 
 
 def _whole(low: int, high: int) -> Callable[[str, Any], int]:
@@ -57,6 +57,44 @@ def _switch(name: str, value: Any) -> bool:
     return value
 
 
+def strengths(name: str, value: Any) -> dict[str, float]:
+    """How much of each thing: `smile=1.5, age=-1`, or a table of the same.
+
+    >>> strengths("by", "smile=1.5, age=-1")
+    {'smile': 1.5, 'age': -1.0}
+    """
+    pairs = value.items() if isinstance(value, Mapping) else [p.partition("=")[::2] for p in str(value).split(",")]
+    said: dict[str, float] = {}
+    for word, much in pairs:
+        word = str(word).strip()
+        if not word or str(much).strip() == "":
+            raise UserError(f"{name} = {str(value)[:60]!r} is not how much of what; write NAME=1.5, OTHER=-1")
+        if word in said:
+            raise UserError(f"{name} names {word!r} twice; say once how much of it")
+        said[word] = _real(float("-inf"))(f"{name}: {word}", str(much).strip())
+    if not said:
+        raise UserError(f"{name} is empty; write NAME=1.5, OTHER=-1")
+    return said
+
+
+def numbers(name: str, value: Any) -> list[float]:
+    """Numbers with commas between them, or a list.
+
+    >>> numbers("weights", "1, 0.5")
+    [1.0, 0.5]
+    """
+    words = value if isinstance(value, (list, tuple)) else str(value).split(",")
+    return [_real(float("-inf"))(name, str(word).strip()) for word in words]
+
+
+def _as_strengths(name: str, value: Any) -> str:
+    return ", ".join(f"{word}={much:.12g}" for word, much in strengths(name, value).items())
+
+
+def _as_numbers(name: str, value: Any) -> str:
+    return ",".join(f"{number:.12g}" for number in numbers(name, value))
+
+
 READERS: dict[str, Callable[[str, Any], Any]] = {
     "Count": _whole(1, 2**31 - 1),
     "Seed": _whole(0, 2**63 - 1),
@@ -66,6 +104,8 @@ READERS: dict[str, Callable[[str, Any], Any]] = {
     "str": _text,
     "Path": _path,
     "bool": _switch,
+    "Strengths": _as_strengths,  # text again, so that a command can be told from it; `strengths` takes it apart
+    "Numbers": _as_numbers,
 }
 
 

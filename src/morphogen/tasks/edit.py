@@ -1,0 +1,176 @@
+"""Edit: change one thing of an example, by moving its code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from morphogen.tasks.task import Count, Strengths, task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from morphogen.abilities import Autoencodes
+    from morphogen.examples import Data
+    from morphogen.opened import OpenRun
+    from morphogen.sides import Sides
+    from morphogen.values import Values
+
+__all__ = ["combine", "direction", "directions", "edit"]
+
+
+@task(exact=True)
+def direction(
+    model: Autoencodes,
+    name: str,
+    data: Data,
+    *,
+    run: OpenRun,
+    of: str | None = None,
+    against: str | None = None,
+    lacking: str | None = None,
+    attribute: str | None = None,
+    by: Literal["means", "discriminant"] | None = None,
+    n: Count = 2000,
+    split: str = "train",
+    label: str | None = None,
+    fit: bool = False,
+) -> dict[str, Any]:
+    """Learn a direction of the code from examples that have something and examples that lack it; it is kept in the run.
+
+    name: what it is called from now on
+    data: examples with labels, the run's own training examples if not given; with lacking, the examples that have it
+    of: a class, which the direction leads to
+    against: the class that it comes from; without it, all the rest
+    lacking: in place of classes: a file, a folder or a set of examples that lack it
+    attribute: in place of classes: one number for each example, FILE.npy, FILE.npz:NAME or FILE.csv:NAME
+    by: how; without it, by discriminant where there are enough examples for one
+    n: at most so many examples of either kind
+    split: which part of a named set
+    label: the class of the given files, for a model that is told labels
+    fit: make files of another size fit the model
+    """
+    from morphogen import sides, steering
+    from morphogen.directions import learn
+    from morphogen.errors import UserError
+    from morphogen.work import cloud
+
+    steering.may_be_called(name)
+    if (of is not None) + (lacking is not None) + (attribute is not None) != 1:
+        raise UserError("a direction of what? give --of CLASS, or --lacking FILES, or --attribute FILE:COLUMN")
+    if against is not None and of is None:
+        raise UserError("against says where a direction comes from; say with --of where it leads to")
+    if lacking is not None:
+        groups = sides.by_files(run.run, data, lacking, None if label is None else int(label), fit)
+    else:
+        groups = sides.by_column(data, attribute) if attribute is not None else sides.by_class(data, str(of), against)
+    groups = groups.at_most(n)
+    codes = [cloud(model, side).codes for side in (groups.having, groups.lacking)]
+    found = learn(codes[0], codes[1], by)
+    if not float(found.step.norm()):
+        raise UserError("the codes of the two groups do not differ at all; the code may be collapsed: see `traverse`")
+    told = {"words": list(groups.words), "n": [len(side) for side in codes]}
+    steering.keep(run.run, name, found, told)
+    return _said(name, groups, found.facts() | told)
+
+
+def _said(name: str, groups: Sides, facts: dict[str, Any]) -> dict[str, Any]:
+    """What was learned, in a line each."""
+    tested = facts["separates"].get(facts["by"])
+    verdict = "not tested: too few examples to hold any out"
+    if tested is not None:
+        verdict = "tells held-out examples apart"
+        if tested["low"] <= 0.5:
+            verdict = "separates nothing that can be told: chance does as well, so edits by it mean nothing"
+    areas = {f"separates, by {way}": [round(x, 4) for x in said.values()] for way, said in facts["separates"].items()}
+    said = {"direction": name, "from": groups.words[1], "to": groups.words[0], "by": facts["by"]}
+    how = "area under the curve of held-out examples (0.5: chance), with its 95 % interval (Newcombe 2006)"
+    protocol = {"separates": how, "n": facts["n"], "step": "one standard deviation of the codes along it"}
+    return said | areas | {"verdict": verdict, "protocol": protocol}
+
+
+@task
+def directions(run: OpenRun) -> list[dict[str, Any]]:
+    """The directions that a run knows, with what each separates."""
+    from morphogen import steering
+
+    return steering.listed(run.run, run.model)
+
+
+@task
+def edit(
+    model: Autoencodes,
+    data: Data,
+    n: Count = 16,
+    *,
+    run: OpenRun,
+    by: Strengths,
+    steps: Count = 1,
+) -> Values:
+    """Examples changed along directions: each above its result; with steps a row each, from minus to plus (as a gif, a
+    walk).
+
+    data: a set by name, or files; without it, the run's own test examples
+    n: how many
+    by: how far along which directions, in standard deviations of codes: "smile=1.5, age=-1"
+    steps: how many stops from minus to plus as far
+    """
+    import torch
+
+    from morphogen import steering
+    from morphogen.tasks.words import strengths
+    from morphogen.values import Values, joined
+    from morphogen.work import device_of
+
+    step, words = steering.move(run.run, model, strengths("by", by))
+    stops = torch.linspace(-1, 1, steps) if steps > 1 else torch.ones(1)
+    x, changed = [], []
+    for batch in data.limited(n).batches(max(1, 500 // steps), device_of(model)):
+        z = model.encode(batch.x, batch.y)
+        way = step.reshape(1, *z.shape[1:]).to(z)
+        codes = torch.cat([z[:, None] + stop * way[:, None] for stop in stops.to(z)], 1).flatten(0, 1)
+        y = None if batch.y is None else batch.y.repeat_interleave(steps)
+        x.append(batch.x.cpu())
+        changed.append(model.decode(codes, y).cpu())
+    remark = "; ".join(words)
+    if steps > 1:
+        return Values(joined(changed), model.space, steps, remark=remark)
+    both, columns = above(joined(x), joined(changed))
+    return Values(both, model.space, columns, remark=remark)
+
+
+def above(originals: Tensor, results: Tensor) -> tuple[Tensor, int]:
+    """Rows of originals with their results below, and how many stand in a row."""
+    import torch
+
+    columns = min(len(originals), max(8, round((2 * len(originals)) ** 0.5)))
+    starts = range(0, len(originals), columns)
+    rows = [part[start : start + columns] for start in starts for part in (originals, results)]
+    return torch.cat(rows), columns
+
+
+@task
+def combine(
+    model: Autoencodes, terms: list[str], *, run: OpenRun, n: Count = 500, label: str | None = None, fit: bool = False
+) -> Values:
+    """Arithmetic with codes: A - B + C, where each is a class of the run's data, a file, a folder or a set, and stands
+    for the mean of its codes; every term in a row, and what comes of them last.
+
+    terms: A - B + C, with blanks between
+    n: how many examples of a class or a set are averaged
+    label: of which class the result is, for a model that is told labels
+    fit: make files of another size fit the model
+    """
+    import torch
+
+    from morphogen.arithmetic import mean_code, signed
+    from morphogen.examples import ROWS
+    from morphogen.values import Values
+    from morphogen.work import decode_all
+
+    number = None if label is None else int(label)
+    parts = signed(terms)
+    codes = [mean_code(run, model, word, n, number, fit) for _, word in parts]
+    total = sum((sign * code for (sign, _), code in zip(parts, codes, strict=True)), start=torch.zeros(()))
+    x = decode_all(model, torch.stack([*codes, total]), number, ROWS)
+    words = " ".join(f"{'-+'[sign > 0]} {word}" for sign, word in parts).removeprefix("+ ")
+    return Values(x, model.space, len(x), remark=f"from the left: {', '.join(word for _, word in parts)}; {words}")
