@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from morphogen.opened import OpenRun
 
-__all__ = ["OpenRun", "__version__", "open", "train"]
+__all__ = ["OpenRun", "__version__", "hold", "open", "train"]
 __version__ = "0.1.0"
 FREE = ("compress", "contents", "decompress")  # tasks of no run that are functions of the package
 
@@ -28,10 +28,17 @@ def open(path: str | Path) -> OpenRun:  # the word that a reader expects of mg.o
     return OpenRun(path)
 
 
+def hold(x: Any, y: Any = None) -> dict[str, Any]:
+    """Data at hand as a recipe of it. A run that was trained on an array asks for it again in another process."""
+    from morphogen.data.given import hold
+
+    return hold(x, y)
+
+
 def train(
     recipe: str | Path | dict[str, Any], data: Any = None, leaves: dict[str, Any] | None = None, /, **more: Any
 ) -> OpenRun:
-    """Train a recipe on data and open the run.
+    """Train a recipe on data and open the run. `data` is a name, a path, or an array, of which `y=` are the labels.
 
     `steps=5000` is train.steps=5000, `model__latent=64` is model.latent=64, `{"model.latent": 64}` the same; `seed`,
     `device` and `precision` are themselves, `run="folder"` says where to, `quiet=True` shows no progress.

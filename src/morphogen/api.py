@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from morphogen.data.given import hold
 from morphogen.errors import UserError
 from morphogen.opened import OpenRun
 from morphogen.recipe import TOP, to_toml
@@ -15,11 +16,21 @@ __all__ = ["leaf_words", "train_and_open"]
 
 
 def train_and_open(recipe: Any, data: Any, leaves: Mapping[str, Any], more: dict[str, Any]) -> OpenRun:
-    """Train and open; what is neither `run` nor `quiet` is a leaf."""
-    run, quiet = more.pop("run", None), bool(more.pop("quiet", False))
+    """Train and open; what is neither `y`, `run` nor `quiet` is a leaf."""
+    y, run, quiet = more.pop("y", None), more.pop("run", None), bool(more.pop("quiet", False))
+    data = _at_hand(data, y)
     words = leaf_words(dict(leaves) | more)
     facts = train(recipe, data, words, run=None if run is None else Path(run), quiet=quiet)
     return OpenRun(facts["run"])
+
+
+def _at_hand(data: Any, y: Any) -> Any:
+    """A name, a path or a recipe as it is; anything else is an array at hand."""
+    if data is not None and not isinstance(data, (str, Path, Mapping)):
+        return hold(data, y)
+    if y is not None:
+        raise UserError("y is the labels of an array: mg.train(recipe, x, y=labels); a set or a file has its own")
+    return data
 
 
 def leaf_words(leaves: Mapping[str, Any]) -> list[str]:

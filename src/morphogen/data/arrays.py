@@ -26,7 +26,7 @@ from morphogen.data.stores import FileStore, Mapped, MemoryStore, Rows, npy_head
 from morphogen.data.survey import Survey, moments, survey, survey_of_file
 from morphogen.errors import UserError
 
-__all__ = ["array"]
+__all__ = ["array", "dataset_of_arrays"]
 
 Values = NDArray[Any]
 X_NAMES = ("x", "images", "data", "arr_0")
@@ -46,6 +46,12 @@ def array(*, path: str, valid: float = 0.1, test: float = 0.1, memory: float = 2
     if int(np.prod(shape, dtype=np.float64)) * dtype.itemsize > memory * 1e9:
         return _assemble(file, FileStore(file), None, valid, test, (None, None))
     return _assemble(file, _stored(_load(file), file), None, valid, test, (None, None))
+
+
+def dataset_of_arrays(name: str, x: Values, y: Values | None, valid: float, test: float) -> Dataset:
+    """Arrays in memory, as a file of them would be taken; `name` is what messages call them."""
+    path = Path(name)
+    return _assemble(path, _stored(x, path), y, valid, test, (None, None))
 
 
 def _load(path: Path) -> Values:
