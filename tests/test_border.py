@@ -11,9 +11,12 @@ import pytest
 import torch
 
 from morphogen import cli, files, machine
+from morphogen.core.batch import Batch
 from morphogen.core.space import Image, Sound, Tokens, Vector
 from morphogen.data.find import open_data, resolve
 from morphogen.data.stamp import dataset_of
+from morphogen.detector import Detector
+from morphogen.normality import keep
 from morphogen.plan import Plan
 from morphogen.run import Run
 from morphogen.tasks.task import tasks
@@ -63,6 +66,7 @@ def runs(home):
         "line": fresh(home / "line", "digits", latent=1),
     }
     files.save(home / "waves.wav", wave, sound.space)
+    keep(made["sound"], Detector.fit(made["sound"].model(), [Batch(wave)], [Batch(wave)]))  # its own data is not there
     return made
 
 
@@ -93,6 +97,7 @@ OF_A_RUN = {
     "fidelity": ["-n", "6"],
     "evaluate": ["-n", "6", "--samples", "4"],
     "judge": ["-n", "6", "--scores", "swd"],
+    "detect": ["-n", "6", "--most", "3", "--false-alarms", "0.1"],
     "show": [],
 }
 

@@ -24,7 +24,8 @@ from morphogen.core.build import describe, names, part
 from morphogen.core.conditional import Conditional
 from morphogen.core.distribution import Distribution
 from morphogen.core.model import Decodes, Encodes, Model, Samples, Scores, Turn, teams
-from morphogen.core.noise import Noise
+from morphogen.core.noise import Alike, Noise
+from morphogen.core.oddity import Look, Oddity
 from morphogen.core.space import Image, Sound, Space, Tokens, Vector, space_from_facts
 from morphogen.errors import UserError
 from morphogen.families import natural
@@ -790,3 +791,36 @@ def test_the_weights_of_terms_weigh() -> None:
         losses.append(turn.loss.item())
         d, r = turn.log["distortion"].item(), turn.log["rate"].item()
     assert losses == pytest.approx([d, d + r, d + 4 * r, d + r], rel=1e-5)
+
+
+# Oddities
+
+
+def _rows(idea: Oddity, model: Model, batch: Batch) -> Tensor:
+    with noise.source(Alike(0)):
+        return idea.see(Look(model, batch))
+
+
+@each_model
+def test_oddities(name: str, space: str, more: dict[str, Any]) -> None:
+    """A row of numbers for each example, which depends neither on its place nor on its company."""
+    model, batch = make(name, space, more).eval().requires_grad_(False), batch_of(space)
+    turned = torch.arange(8).flip(0)
+    other = Batch(batch.x[turned], None if batch.y is None else batch.y[turned])
+    before = torch.get_rng_state()
+    for word in shelved("oddities"):
+        idea: Oddity = small("oddities", word)(model)
+        seen = refuses(_rows, idea, model, batch)
+        if seen is None:
+            continue
+        assert seen.shape[0] == 8
+        assert seen.dim() == 2
+        assert torch.isfinite(seen).all()
+        back = _rows(idea, model, other)[turned]
+        assert torch.allclose(back, seen, rtol=1e-3, atol=1e-3 * float(seen.abs().max())), word
+        said = idea.number(seen, idea.learn(seen))
+        assert said.shape == (8,)
+        assert torch.isfinite(said).all(), word
+        assert idea.words
+        assert bool(idea.low) == bool(idea.words_low)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -95,6 +95,8 @@ def _lines(facts: Mapping[str, Any], indent: str) -> list[str]:
             lines.append(f"{indent}{clean(str(key)):<{wide}}  {cell(value)}".rstrip())
         elif isinstance(value, Mapping):
             lines += [f"{indent}{clean(str(key))}", *_lines(value, indent + "  ")]
+        elif isinstance(value[0], Mapping):
+            lines += [f"{indent}{clean(str(key))}", *(f"{indent}  {row}" for row in _columns(value).splitlines())]
         else:
             lines += [f"{indent}{clean(str(key))}", *(f"{indent}  {cell(v)}" for v in value)]
     return lines
@@ -102,7 +104,7 @@ def _lines(facts: Mapping[str, Any], indent: str) -> list[str]:
 
 def _deep(value: Any) -> bool:
     return (isinstance(value, Mapping) and bool(value)) or (
-        isinstance(value, list) and any(isinstance(v, str) and len(v) > 20 for v in value)
+        isinstance(value, list) and any((isinstance(v, str) and len(v) > 20) or isinstance(v, Mapping) for v in value)
     )
 
 

@@ -33,7 +33,7 @@ __all__ = ["Argument", "Part", "check", "describe", "names", "on_shelf", "part",
 Make = TypeVar("Make", bound=Callable[..., Any])
 SHELVES = (
     "nets", "families", "priors", "terms", "games", "penalties", "habits", "augments", "guides", "schedules", "models",
-    "data", "metrics",
+    "data", "metrics", "oddities",
 )  # fmt: skip
 
 _shelves: dict[str, dict[str, Callable[..., Any]]] = {shelf: {} for shelf in SHELVES}

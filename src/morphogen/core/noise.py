@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Noise", "bernoulli", "normal", "source", "uniform", "use"]
+__all__ = ["Alike", "Noise", "bernoulli", "normal", "source", "uniform", "use"]
 
 
 @dataclass
@@ -47,6 +47,16 @@ class Noise:
         rows = size[axis]
         size[axis] = self.total
         return kind(size, generator=self.generator(device), device=device).narrow(axis, self.start, rows)
+
+
+@dataclass
+class Alike(Noise):
+    """The same draws for every datum: what is said of one depends neither on its place nor on its company."""
+
+    def draw(self, kind: Callable[..., Tensor], size: Sequence[int], event: int, device: torch.device) -> Tensor:
+        wanted, axis = list(size), len(size) - event - 1
+        one = [1 if place == axis else length for place, length in enumerate(wanted)]
+        return kind(one, generator=self.generator(device), device=device).expand(wanted)
 
 
 _current: Noise | None = None

@@ -1,0 +1,93 @@
+"""Where the oddest examples are odd: each beside a map of how far it is from its reconstruction, place by place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from morphogen.core.space import Image, Space, Tokens, Vector
+from morphogen.figures import FAINT, INK, LINES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["heat_sheet"]
+
+HOT = 8.0  # standard deviations at which a map is as hot as it gets
+NAMED = 8  # places of a row that are named
+SIDE = 4096  # pixels that a sheet is at most tall
+
+
+def heat_sheet(x: Tensor, heat: Tensor, space: Space, titles: Sequence[str]) -> Figure:
+    """Examples as a model reads them, and how far each of their elements is from what is normal, with its sign."""
+    from matplotlib.figure import Figure
+
+    count = len(x)
+    columns = min(count, 4 if isinstance(space, Image) else 2)
+    rows = -(-count // columns)
+    wide, tall = (3.0, 1.75) if isinstance(space, Image) else (5.0, 2.1)
+    figure = Figure(figsize=(wide * columns, tall * rows), dpi=100, layout="constrained", facecolor="white")
+    cells = figure.subfigures(rows, columns, squeeze=False).flatten().tolist()
+    for cell, one, hot, title in zip(cells, x, heat, titles, strict=False):
+        cell.suptitle(title, fontsize=8, color=INK)
+        if isinstance(space, Image):
+            _picture(cell.subplots(1, 2), one, hot, space)
+        elif isinstance(space, (Vector, Tokens)):
+            _bars(cell.subplots(), one, hot, space)
+        else:
+            _wave(cell.subplots(), one, hot)
+    return figure
+
+
+def _picture(axes: Any, x: Tensor, heat: Tensor, space: Image) -> None:
+    """The picture, and its map: black is as normal, bright is not."""
+    from morphogen.sheet import pixels
+
+    shown = pixels(x[None], space)[0]
+    left, right = axes
+    left.imshow(
+        shown[..., 0] if shown.shape[-1] == 1 else shown, cmap="gray", vmin=0, vmax=255, interpolation="nearest"
+    )
+    height, width = space.sites
+    hot = heat.reshape(-1, height, width).square().mean(0).sqrt()
+    right.imshow(hot.numpy(), cmap="inferno", vmin=0, vmax=HOT, interpolation="nearest")
+    for axis in axes:
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+
+
+def _bars(axis: Axes, x: Tensor, heat: Tensor, space: Space) -> None:
+    """The places that miss most, by name: columns of a row, symbols of a sequence."""
+    flat, values = heat.flatten(), x.flatten()
+    order = flat.abs().argsort(descending=True, stable=True)[:NAMED].flip(0)
+    names = [_name(space, int(place), float(values[place])) for place in order]
+    axis.barh(range(len(order)), (-flat[order]).tolist(), color=LINES[0], height=0.7)
+    axis.set_yticks(range(len(order)), names, fontsize=7, color=INK)
+    axis.axvline(0, color=FAINT, linewidth=0.6)
+    axis.set_xlabel("above or below its reconstruction, in usual deviations", fontsize=7, color=FAINT)
+    axis.tick_params(labelsize=7, width=0.6, length=2, color=FAINT, labelcolor=INK)
+    axis.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _name(space: Space, place: int, value: float) -> str:
+    if isinstance(space, Tokens):
+        symbol = space.alphabet[int(value)] if int(value) < len(space.alphabet) else str(int(value))
+        return f"{symbol!r} at {place}"
+    columns = getattr(space, "columns", ())
+    column = columns[place] if place < len(columns) else f"column {place}"
+    return f"{column[:24]}"
+
+
+def _wave(axis: Axes, x: Tensor, heat: Tensor) -> None:
+    """The wave, darker where it is further from what is normal."""
+    hot = heat.reshape(-1, heat.shape[-1]).square().mean(0).sqrt().clamp_max(HOT) / HOT
+    axis.plot(x.reshape(-1, x.shape[-1])[0].tolist(), color=FAINT, linewidth=0.5)
+    low, high = axis.get_ylim()
+    axis.imshow(
+        hot[None].numpy(), aspect="auto", cmap="Reds", vmin=0, vmax=1, extent=(0, x.shape[-1], low, high), zorder=-1
+    )
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)

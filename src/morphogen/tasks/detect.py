@@ -1,0 +1,157 @@
+"""Score: which examples are odd, by a p-value that keeps what it promises, and where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from morphogen.tasks.task import Count, task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from morphogen.core.model import Encodes
+    from morphogen.detector import Detector, Found
+    from morphogen.examples import Data
+    from morphogen.opened import OpenRun
+
+__all__ = ["detect"]
+
+
+@task(exact=True)
+def detect(
+    model: Encodes,
+    data: Data,
+    n: Count | None = None,
+    *,
+    run: OpenRun,
+    false_alarms: float = 0.05,
+    scores: str | None = None,
+    normal: str | None = None,
+    most: Count = 20,
+    out: Path | None = None,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Which examples are odd: a p-value for each, the oddest first, and what is odd about it.
+
+    data: a set by name, or files; without it, the run's own test examples
+    n: only the first so many
+    false_alarms: of examples like those that the run was trained on, at most this share is called odd
+    scores: which of the oddities shelf, with commas between them; without it, the usual ones that the model can give
+    normal: a set by name, or a file, of normal examples: how well the two are told apart (AUROC)
+    most: how many are listed
+    out: a sheet (.png) of those that are listed, with maps of where they are odd, or a table (.csv) of all examples
+    force: overwrite what is there
+    """
+    from morphogen.examples import find_examples
+    from morphogen.normality import detector_of
+
+    ending = "" if out is None else _ending(out, force)
+    data = data.limited(n)
+    asked = [word.strip() for word in scores.split(",")] if scores is not None else []
+    everything = detector_of(run.run, model, asked)
+    detector = everything.only(asked) if asked else everything
+    detector.promised(false_alarms)
+    found = detector.judged(_numbers(detector, model, data))
+    order = found.oddness.argsort(descending=True, stable=True).tolist()
+    rows = [_row(found, data, place, false_alarms) for place in order]
+    said: dict[str, Any] = {"examples": len(data), "odd": sum(row["odd"] for row in rows)}
+    if normal is not None:
+        others = find_examples(run.run, normal, split=None, label=None, fit=False).limited(n)
+        said["auroc"] = auroc(found.oddness, detector.judged(_numbers(detector, model, others)).oddness)
+    if out is not None:
+        said["wrote"] = str(out)
+        if ending == ".png":
+            _sheet(everything, model, data, order[:most], rows, out)
+        else:
+            _table(rows, out)
+    return said | {"oddest": rows[:most], "protocol": _protocol(detector, false_alarms)}
+
+
+def _ending(out: Path, force: bool) -> str:
+    """What is to be written, while there is still time to say that it cannot be."""
+    from morphogen.errors import UserError
+
+    ending = out.suffix.lower()
+    if ending not in (".png", ".csv"):
+        raise UserError(
+            f"{out}: what is odd is written as a sheet of heat maps, .png, or a table, .csv, not {ending!r}"
+        )
+    if out.exists() and not force:
+        raise UserError(f"{out} exists and is not overwritten; give another name, or force")
+    return ending
+
+
+def _numbers(detector: Detector, model: Encodes, data: Data) -> Tensor:
+    import torch
+
+    from morphogen.progress import counted
+    from morphogen.work import device_of
+
+    batches = counted(data.batches(device=device_of(model)), len(data), "detect")
+    return torch.cat([detector.numbers(batch) for batch in batches])
+
+
+def _row(found: Found, data: Data, place: int, rate: float) -> dict[str, Any]:
+    name = data.names[place] if data.names else f"{data.data.name}/{data.split}/{place}"
+    p = float(found.p[place])
+    odd = p <= rate
+    return {"example": name, "p": p, "odd": odd, "why": found.words[place] if odd else ""}
+
+
+def auroc(odd: Tensor, normal: Tensor) -> float:
+    """The chance that an odd example is found odder than a normal one (Hanley and McNeil 1982); a tie counts half."""
+    ordered = normal.sort().values
+    import torch
+
+    below, upto = (torch.searchsorted(ordered, odd, right=right) for right in (False, True))
+    return float((below + upto).double().mean()) / (2 * len(ordered))
+
+
+def _sheet(
+    detector: Detector, model: Encodes, data: Data, places: list[int], rows: list[dict[str, Any]], out: Path
+) -> None:
+    """The oddest, each with its map."""
+    import torch
+
+    from morphogen import figures
+    from morphogen.core.batch import Batch
+    from morphogen.heatmaps import heat_sheet
+    from morphogen.work import device_of
+
+    x, heat, start = {}, {}, 0
+    for batch in data.batches(device=device_of(model)):  # all of them: some sets are drawn anew, place by place
+        for place in places:
+            row = place - start
+            if 0 <= row < len(batch):
+                one = Batch(batch.x[row : row + 1], None if batch.y is None else batch.y[row : row + 1])
+                x[place], heat[place] = one.x.cpu(), detector.heat(one)
+        start += len(batch)
+    titles = [f"{Path(row['example']).name[:28]}   p = {row['p']:.2g}" for row in rows]
+    figure = heat_sheet(
+        torch.cat([x[p] for p in places]), torch.cat([heat[p] for p in places]), data.data.space, titles
+    )
+    figures.save(figure, out, {"task": "detect", "examples": [row["example"] for row in rows[: len(places)]]})
+
+
+def _table(rows: list[dict[str, Any]], out: Path) -> None:
+    import csv
+    import io
+
+    from morphogen.files import write_atomically
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["example", "p", "odd", "why"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row | {"odd": "yes" if row["odd"] else "no"} for row in rows)
+    write_atomically(out, text.getvalue().encode())
+
+
+def _protocol(detector: Detector, rate: float) -> dict[str, Any]:
+    return {
+        "false_alarms": rate,
+        "scores": [*detector.names],
+        "held_out": len(detector.normal),
+        "least_false_alarms": detector.least,
+        "p": "conformal: (1 + held-out normal examples at least as odd) / (1 + all of them)",
+    }
