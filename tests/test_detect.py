@@ -146,9 +146,10 @@ def test_simplicity_explains_a_high_likelihood() -> None:
     model = part("models", {"use": "vae", "latent": 2, "net": {"use": "mlp", "widths": [8]}})(Image(12, 12))
     generator = torch.Generator().manual_seed(0)
     flat, rough = torch.full((1, 1, 12, 12), 0.5), torch.rand(1, 1, 12, 12, generator=generator)
-    with torch.no_grad(), noise.source(Alike(0)):
-        see = {name: part("oddities", name)(model).see(Look(model, Batch(torch.cat([flat, rough]))))[:, 0]
-               for name in ("complexity", "likelihood")}  # fmt: skip
+    see, x = {}, torch.cat([flat, rough])
+    for name in ("complexity", "likelihood"):
+        with torch.no_grad(), noise.source(Alike(0)):
+            see[name] = part("oddities", name)(model).see(Look(model, Batch(x)))[:, 0]
     nats = see["likelihood"] - see["complexity"]
     assert 0 < nats[0] < 30 * 8 * math.log(2)
     assert nats[1] > 100 * 8 * math.log(2)
