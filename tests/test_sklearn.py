@@ -19,18 +19,18 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from morphogen.core import noise
 from morphogen.core.build import names
-from morphogen.core.noise import Noise
+from morphogen.core.noise import Alike, Noise
 from morphogen.data.stamp import dataset_of
 from morphogen.errors import Failure, UserError
-from morphogen.sklearn import Sampler, VAETransformer
-from morphogen.sklearn.density import Alike, log_density
+from morphogen.sklearn import Sampler, VAEOutlierDetector, VAETransformer
+from morphogen.sklearn.density import log_density
 from morphogen.unkept import learn, unkept
 
 SMALL = dict(hidden_layer_sizes=(16,), max_iter=8, n_draws=4, device="cpu")
 CPU = torch.device("cpu")
 
 
-@parametrize_with_checks([VAETransformer(**SMALL), Sampler(**SMALL)])
+@parametrize_with_checks([VAETransformer(**SMALL), Sampler(**SMALL), VAEOutlierDetector(**SMALL)])
 def test_scikit_learn_accepts_them(estimator, check) -> None:
     check(estimator)
 
@@ -130,6 +130,48 @@ def test_rows_of_zeros_and_ones_have_probabilities() -> None:
     assert set(np.unique(model.sample(50))) <= {0.0, 1.0}
 
 
+def test_rows_of_another_kind_are_outliers() -> None:
+    x = line(400)
+    odd = 40 + 3 * np.random.RandomState(1).randn(100, 5)
+    model = VAEOutlierDetector(1, max_iter=200, learning_rate=1e-2, device="cpu", random_state=0).fit(x)
+    new = line(300, seed=5)
+    assert (model.predict(odd) == -1).mean() > 0.9
+    assert (model.predict(new) == 1).mean() > 0.85
+    assert np.array_equal(model.predict(new) == -1, model.decision_function(new) < 0)
+    assert np.array_equal(model.decision_function(new), model.score_samples(new) - model.offset_)
+    assert model.p_values(odd).mean() < model.p_values(new).mean()
+
+
+def test_a_row_out_of_all_bounds_is_an_outlier_and_no_failure() -> None:
+    model = VAEOutlierDetector(random_state=0, **SMALL).fit(line())
+    assert model.predict([[1e300] * 5, [-1e300] * 5]).tolist() == [-1, -1]
+
+
+def test_contamination_is_the_share_of_outliers_among_the_fitted() -> None:
+    x = line()
+    for share in (0.01, 0.1, 0.5):
+        model = VAEOutlierDetector(contamination=share, random_state=0, **SMALL).fit(x)
+        assert (model.predict(x) == -1).mean() == pytest.approx(share, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"contamination": 0.0}, "contamination"),
+        ({"contamination": 0.6}, "contamination"),
+        ({"held_out": 0.0}, "held_out"),
+        ({"held_out": 1.0}, "held_out"),
+        ({"scores": ["typicalty"]}, "did you mean 'typicality'"),
+        ({"scores": []}, "no scores were asked for"),
+    ],
+)
+def test_a_detector_says_what_it_cannot_take(said: dict[str, object], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        VAEOutlierDetector(**SMALL | said).fit(line())
+    with pytest.raises(TypeError, match="contamination"):
+        VAEOutlierDetector(contamination="much", **SMALL).fit(line())
+
+
 # Parameters, determinism, copies
 
 
@@ -158,6 +200,13 @@ def test_a_clone_has_the_parameters_and_nothing_that_was_learned() -> None:
     assert again.get_params() == model.get_params()
     with pytest.raises(NotFittedError):
         again.transform(digits()[0])
+
+
+def test_a_copy_of_a_detector_finds_the_same() -> None:
+    model = VAEOutlierDetector(random_state=0, **SMALL).fit(line())
+    for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert np.array_equal(again.decision_function(line(seed=1)), model.decision_function(line(seed=1)))
+    assert b"torch" not in pickle.dumps(model)
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
@@ -191,13 +240,7 @@ def test_what_is_said_of_a_row_does_not_depend_on_its_neighbours(dtype) -> None:
         assert np.allclose(whole, single, rtol=tolerance, atol=tolerance)
 
 
-def test_draws_alike_are_draws_of_the_model() -> None:
-    """Over a batch of one they are the bound that any noise gives; over many rows, each has the same draws."""
-    with noise.source(Alike(1, "score")):
-        eps = noise.normal((3, 4, 2), event=1, like=torch.zeros(()))
-        flat = noise.uniform((3,), event=0, like=torch.zeros(()))
-    assert torch.equal(eps, eps[:, :1].expand_as(eps))
-    assert len(set(flat.tolist())) == 1
+def test_a_density_with_draws_alike_is_the_bound_that_any_noise_gives() -> None:
     model, x = fitted().model_, torch.zeros(1, 64)
     with torch.no_grad(), noise.source(Noise(7, "score")):
         weight = model.infer(x, None, 5).log_weight

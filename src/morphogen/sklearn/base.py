@@ -28,12 +28,13 @@ from morphogen.abilities import demand
 from morphogen.core import noise
 from morphogen.core.build import describe, part_name
 from morphogen.core.model import Scores
+from morphogen.core.noise import Alike
 from morphogen.core.space import Image, Space, Vector
 from morphogen.data.dataset import Dataset, Split
 from morphogen.data.stores import MemoryStore
 from morphogen.errors import UserError
 from morphogen.run import fill
-from morphogen.sklearn.density import Alike, log_density
+from morphogen.sklearn.density import log_density
 from morphogen.unkept import Unkept, learn, unkept
 
 __all__ = ["Array", "LatentEstimator", "Refused", "refusing"]
@@ -105,12 +106,15 @@ class LatentEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         for width in self.hidden_layer_sizes:
             check_scalar(width, "hidden_layer_sizes", Integral, min_val=1)
 
-    def _learn(self, X: Array, y: Tensor | None = None, classes: tuple[str, ...] = ()) -> None:
+    def _draw_seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(LARGEST_SEED))
+
+    def _learn(self, X: Array, y: Tensor | None = None, classes: tuple[str, ...] = (), *, seed: int) -> None:
         """Standardise, train, and keep what was learned."""
         self._check_parameters()
         self._space = self._space_of(X)
         self.mean_, self.scale_ = self._moments(X)
-        self._seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
+        self._seed = seed
         space = self._space
         rows = MemoryStore(space.write(self._seen(X)) if isinstance(space, Image) else self._seen(X).float())
         data = Dataset("X", space, {"train": Split(rows, y)}, "at hand", classes=classes)

@@ -7,26 +7,13 @@ estimator's must be; over those draws the importance-weighted bound (Burda, Gros
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from morphogen.core.model import Scores
-from morphogen.core.noise import Noise
 
-__all__ = ["Alike", "log_density"]
-
-
-class Alike(Noise):
-    """The same draw for every datum of a batch."""
-
-    def draw(self, kind: Callable[..., Tensor], size: Sequence[int], event: int, device: torch.device) -> Tensor:
-        axis = len(size) - event - 1
-        if axis < 0:
-            return super().draw(kind, size, event, device)
-        one = kind([*size[:axis], 1, *size[axis + 1 :]], generator=self.generator(device), device=device)
-        return one.expand(*size)
+__all__ = ["log_density"]
 
 
 def log_density(model: Scores, x: Tensor, draws: int) -> Tensor:

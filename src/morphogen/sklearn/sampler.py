@@ -30,7 +30,7 @@ class Sampler(DensityMixin, LatentEstimator):  # type: ignore[misc]
         """Learn what rows of X are like."""
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         self._dtype = X.dtype
-        self._learn(X)
+        self._learn(X, seed=self._draw_seed())
         return self
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Array:

@@ -42,7 +42,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentEs
 
     def fit(self, X: Any, y: Any = None) -> VAETransformer:
         """Learn codes of the rows of X."""
-        self._learn(validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2))
+        self._learn(
+            validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2), seed=self._draw_seed()
+        )
         return self
 
     def transform(self, X: Any) -> Array:
