@@ -99,6 +99,7 @@ OF_A_RUN = {
     "judge": ["-n", "6", "--scores", "swd"],
     "detect": ["-n", "6", "--most", "3", "--false-alarms", "0.1"],
     "show": [],
+    "restore": ["-n", "3", "--harm", "--damage", "mask=half", "--samples", "5"],
 }
 
 

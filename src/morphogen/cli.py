@@ -18,7 +18,17 @@ from morphogen.tasks.words import choices
 __all__ = ["main"]
 
 STOPPED, INTERRUPTED, PIPE_CLOSED = 75, 130, 141
-GROUPS = ("Train", "Look", "Make", "Explore", "Codes", "Score", "Compress", "Lists")  # in this order; others follow
+GROUPS = (
+    "Train",
+    "Look",
+    "Make",
+    "Restore",
+    "Explore",
+    "Codes",
+    "Score",
+    "Compress",
+    "Lists",
+)  # in this order; others follow
 LONGEST = 2000
 
 
@@ -187,7 +197,7 @@ def _words(task: Task) -> list[tuple[str, bool, bool, str]]:
     listed = [("RUN", False, True, "the folder of a run")] if task.of_a_run else []
     for a in task.arguments:
         if not a.option:
-            listed.append((a.name.upper(), a.many or a.type in ("Data", "Codes"), a.required, a.help))
+            listed.append((a.name.upper(), a.many or a.type in ("Data", "Codes", "Given"), a.required, a.help))
     return listed
 
 

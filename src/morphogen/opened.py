@@ -109,6 +109,8 @@ class OpenRun:
 
     def _examples(self, argument: Argument, given: Mapping[str, Any]) -> Any:
         said = given[argument.name]
+        if argument.type == "Given":
+            return said
         if argument.type == "Codes":
             return self._codes(said)
         label = self.label(given["label"])

@@ -50,7 +50,7 @@ def _written(task: Task, run: OpenRun | None, values: Values, output: Mapping[st
         path = _fresh(run.path if run is not None else Path(), task.name, suffix, values)
     else:
         path = Path(out)
-        path = path / f"{task.name}{suffix}" if path.is_dir() else path
+        path = path / f"{task.name}{suffix}" if path.is_dir() and not values.fills else path
     written = values.save(path, force=force)
     files = [str(p) for p in written] if len(written) <= 4 else [str(path)]
     return {"files": files, "count": len(values), "remark": values.remark, "recipe": values.note}

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ class Values:
     beside: dict[str, Any] = field(default_factory=dict)
     remark: str = ""
     note: dict[str, Any] = field(default_factory=dict)
+    fills: ClassVar[bool] = False  # whether a folder that is there gets a file for each, not one file for all
 
     def __len__(self) -> int:
         return len(self.x)

@@ -33,7 +33,7 @@ __all__ = ["Argument", "Part", "check", "describe", "names", "on_shelf", "part",
 Make = TypeVar("Make", bound=Callable[..., Any])
 SHELVES = (
     "nets", "families", "priors", "terms", "games", "penalties", "habits", "augments", "guides", "schedules", "models",
-    "data", "metrics", "oddities",
+    "data", "metrics", "oddities", "damages",
 )  # fmt: skip
 
 _shelves: dict[str, dict[str, Callable[..., Any]]] = {shelf: {} for shelf in SHELVES}
@@ -139,6 +139,7 @@ Habit = Annotated[Part, on_shelf("habits")]
 Augment = Annotated[Part, on_shelf("augments")]
 Guide = Annotated[Part, on_shelf("guides")]
 Schedule = Annotated[Part, on_shelf("schedules")]
+Wear = Annotated[Part, on_shelf("damages")]
 
 
 def _keywords(make: Callable[..., Any]) -> Iterator[inspect.Parameter]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from morphogen.core import noise
+from morphogen.errors import UserError
 
 __all__ = ["Distribution", "Factorised", "Mixture", "Normal", "sum_event", "tempered"]
 
@@ -45,6 +46,20 @@ class Distribution:
         """KL(self || other) for each element in closed form, None where there is none."""
         return None
 
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and variance of every element."""
+        raise UserError(
+            f"{type(self).__name__} speaks of symbols, which have no mean; only masks can be undone, use mask"
+        )
+
+    def log_seen(self, x: Tensor, seen: Tensor) -> Tensor:
+        """log p of the elements of x that are seen, one number per datum; the others can be anything."""
+        raise NotImplementedError
+
+    def complete(self, x: Tensor, seen: Tensor) -> Tensor:
+        """A draw, given the elements of x that are seen."""
+        return torch.where(seen, x, self.sample())
+
 
 def tempered(p: Distribution, n: int, temperature: float) -> Tensor:
     """n draws, pulled towards the centre (temperature below 1) or pushed away from it."""
@@ -60,6 +75,9 @@ class Factorised(Distribution):
 
     def log_prob(self, x: Tensor) -> Tensor:
         return sum_event(self.log_each(x), self.event)
+
+    def log_seen(self, x: Tensor, seen: Tensor) -> Tensor:
+        return sum_event(torch.where(seen, self.log_each(x), 0), self.event)
 
 
 class Normal(Factorised):
@@ -83,6 +101,9 @@ class Normal(Factorised):
     @property
     def centre(self) -> Tensor:
         return self.mean
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        return self.mean, torch.exp(2 * self.log_scale).expand_as(self.mean)
 
     def kl_each(self, other: Distribution) -> Tensor | None:
         """1/2 (s^2/t^2 + (m - n)^2/t^2 - 1) - log s/t for q = N(m, s), p = N(n, t)."""

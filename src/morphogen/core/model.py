@@ -14,10 +14,24 @@ from typing import ClassVar, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from morphogen.core.batch import Batch
+from morphogen.core.damage import Damage
+from morphogen.core.distribution import Distribution
 from morphogen.core.inference import Inference
 from morphogen.core.space import Space, Vector
 
-__all__ = ["Classifies", "Decodes", "Encodes", "Model", "Samples", "Scores", "Steers", "Turn", "teams"]
+__all__ = [
+    "Classifies",
+    "Decodes",
+    "Encodes",
+    "Model",
+    "Restores",
+    "Samples",
+    "Scores",
+    "Speaks",
+    "Steers",
+    "Turn",
+    "teams",
+]
 
 
 @dataclass(frozen=True)
@@ -98,10 +112,29 @@ class Classifies(Protocol):
 
 
 @runtime_checkable
+class Restores(Protocol):
+    """Undoes damage by itself: for each of `samples`, the mean of x as far as is known, and a draw."""
+
+    space: Space
+
+    def restore(self, y: Tensor, damage: Damage, samples: int) -> tuple[Tensor, Tensor]: ...
+
+
+@runtime_checkable
 class Steers(Protocol):
     """Knows which ways its code can be moved to much effect, without looking at data."""
 
     def directions(self) -> tuple[Tensor, Tensor]: ...
+
+
+@runtime_checkable
+class Speaks(Protocol):
+    """Says p(x|z) of codes, with all its doubt."""
+
+    space: Space
+    code: Space
+
+    def spoken(self, z: Tensor, y: Tensor | None = None) -> Distribution: ...
 
 
 @runtime_checkable

@@ -35,6 +35,10 @@ class Bernoulli(Factorised):
     def centre(self) -> Tensor:
         return torch.sigmoid(self.logits)
 
+    def moments(self) -> tuple[Tensor, Tensor]:
+        chance = torch.sigmoid(self.logits)
+        return chance, chance * torch.sigmoid(-self.logits)
+
 
 @register("families")
 class bernoulli(Family):

@@ -45,6 +45,14 @@ class Categorical(Factorised):
     def centre(self) -> Tensor:
         return self._value(self.log_p.argmax(self.axis))
 
+    def moments(self) -> tuple[Tensor, Tensor]:
+        if self.top is None:
+            return super().moments()
+        chance = self.log_p.exp().movedim(self.axis, -1)
+        level = torch.arange(chance.shape[-1], device=chance.device) / self.top
+        mean = (chance * level).sum(-1)
+        return mean, (chance * (level - mean[..., None]).square()).sum(-1)
+
 
 @register("families")
 class categorical(Family):

@@ -33,6 +33,9 @@ class Laplace(Factorised):
     def centre(self) -> Tensor:
         return self.mean
 
+    def moments(self) -> tuple[Tensor, Tensor]:
+        return self.mean, 2 * torch.exp(2 * self.log_scale).expand_as(self.mean)
+
 
 @register("families")
 class laplace(Family):

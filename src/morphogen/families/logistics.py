@@ -20,6 +20,7 @@ from morphogen.errors import UserError
 
 __all__ = ["Logistics", "logistics"]
 
+VARIANCE, QUANTILES = math.pi**2 / 3, 6  # of a standard logistic variable; how many stand for one
 LATER, KIN = -2.5, 1.5  # log scale of a later colour about the one before it, and what tanh makes their link of 0.9
 
 
@@ -40,6 +41,13 @@ class Logistics(Distribution):
         self.levels, self.shape, self.event, self.sites = levels, shape, len(shape), sites
 
     def log_prob(self, x: Tensor) -> Tensor:
+        return self._log_sites(x, None)
+
+    def log_seen(self, x: Tensor, seen: Tensor) -> Tensor:
+        """Of a pixel that is seen in part: given its other colours as they stand in x."""
+        return self._log_sites(x, self._split(seen))
+
+    def _log_sites(self, x: Tensor, seen: Tensor | None) -> Tensor:
         x = 2 * self._split(x) - 1
         half = 1 / (self.levels - 1)
         inverse = torch.exp(-self.log_scale)
@@ -49,6 +57,7 @@ class Logistics(Distribution):
         above, below = (x > half - 1).to(x.dtype), (x < 1 - half).to(x.dtype)
         inside = (above * below) * torch.log(-torch.expm1(-2 * wide))
         log_p = inside - below * F.softplus(-away - wide) - above * F.softplus(away - wide)
+        log_p = log_p if seen is None else log_p * seen
         depth_axis = -self.sites - 1
         each = torch.logsumexp(log_p.sum(depth_axis) + torch.log_softmax(self.logits, depth_axis), depth_axis)
         return each.flatten(-self.sites).sum(-1)
@@ -105,12 +114,41 @@ class Logistics(Distribution):
         v = noise.uniform(size, event=self.sites + 1, like=self.mean).clamp(1e-5, 1 - 1e-5)
         return self._draw(pick, torch.log(v) - torch.log1p(-v))
 
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """By a few quantiles of each component, since the ends of the range gather what lies beyond them."""
+        axis = -self.sites - 1
+        links = iter(self.link.unbind(axis))
+        means: list[Tensor] = []
+        variances: list[Tensor] = []
+        for mean, log_scale in zip(self.mean.unbind(axis), self.log_scale.unbind(axis), strict=True):
+            wide = torch.exp(2 * log_scale)
+            for m, v in list(zip(means, variances, strict=True)):
+                link = next(links)
+                mean, wide = mean + link * m, wide + link.square() * v * VARIANCE**-1
+            offset = _quantiles(mean).reshape(-1, *[1] * mean.dim())
+            points = (mean + wide.sqrt() * offset).clamp(-1, 1)
+            means.append(points.mean(0))
+            variances.append((points - means[-1]).square().mean(0))
+        weight = torch.softmax(self.logits, axis).unsqueeze(axis)
+        each, varied = (torch.stack(t, axis) for t in (means, variances))
+        mean = (weight * each).sum(axis - 1)
+        variance = (weight * (varied + (each - mean.unsqueeze(axis - 1)).square())).sum(axis - 1)
+        lead = mean.shape[: mean.dim() - self.sites - 1]
+        return (mean.reshape(*lead, *self.shape) + 1) / 2, variance.reshape(*lead, *self.shape) / 4
+
     @property
     def centre(self) -> Tensor:
         """The mean of the likeliest component."""
         axis = -self.sites - 1
         size = (*self.mean.shape[: axis - 1], *self.mean.shape[axis:])
         return self._draw(self.logits.argmax(axis), self.mean.new_zeros(()).expand(size))
+
+
+def _quantiles(like: Tensor) -> Tensor:
+    """Standard logistic numbers, as many below as above, with the variance that they should have together."""
+    u = (torch.arange(QUANTILES, device=like.device, dtype=like.dtype) + 0.5) / QUANTILES
+    points = torch.log(u) - torch.log1p(-u)
+    return points * (VARIANCE / points.square().mean()).sqrt()
 
 
 @register("families")

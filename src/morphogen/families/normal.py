@@ -103,6 +103,9 @@ class Point(Distribution):
     def centre(self) -> Tensor:
         return self.value
 
+    def moments(self) -> tuple[Tensor, Tensor]:
+        return self.value, torch.zeros_like(self.value)
+
 
 @register("families")
 class point(Family):

@@ -188,7 +188,7 @@ class ladder(Model):
         """The centre of the likelihood, piece by piece."""
         return self.spoken(z).centre
 
-    def spoken(self, z: Tensor) -> Pixels:
+    def spoken(self, z: Tensor, y: Tensor | None = None) -> Pixels:
         """p(x|z) of codes as `encode` gives them."""
         parts = torch.split(z, self.sizes, 1)
 

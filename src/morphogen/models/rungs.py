@@ -98,8 +98,7 @@ class Pixels(Distribution):
         self.model, self.h, self.lead, self.event = model, h, lead, 3
 
     def log_prob(self, x: Tensor) -> Tensor:
-        patches = F.pixel_unshuffle(self.model.padded(x), PATCH)
-        patches = patches.repeat(math.prod(self.lead) // len(x), 1, 1, 1)
+        patches = self._patches(x)
         said: list[Tensor] = []
 
         def told(piece: Piece, p: Distribution) -> Tensor:
@@ -110,17 +109,55 @@ class Pixels(Distribution):
         self._speak(told)
         return apart(sum(said[1:], start=said[0]), self.lead)
 
+    def log_seen(self, x: Tensor, seen: Tensor) -> Tensor:
+        """What is not seen, later pieces are told as the mean of what earlier ones make of it."""
+        patches, there = (self._patches(t) for t in (x, seen.to(x.dtype)))
+        said: list[Tensor] = []
+
+        def told(piece: Piece, p: Distribution) -> Tensor:
+            mine, known = patches[:, piece.which], there[:, piece.which] > 0
+            said.append(p.log_seen(mine, known))
+            return torch.where(known, mine, p.moments()[0])
+
+        self._speak(told)
+        return apart(sum(said[1:], start=said[0]), self.lead)
+
+    def complete(self, x: Tensor, seen: Tensor) -> Tensor:
+        """Piece by piece, so that what is drawn fits what is seen."""
+        patches, there = (self._patches(t.expand(*self.lead, *t.shape[-3:])) for t in (x, seen.to(x.dtype)))
+        return self._made(lambda piece, p: p.complete(patches[:, piece.which], there[:, piece.which] > 0))
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Given the means of the pieces before."""
+        said: list[Tensor] = []
+
+        def told(piece: Piece, p: Distribution) -> Tensor:
+            mean, variance = p.moments()
+            said.append(variance)
+            return mean
+
+        mean = self._speak(told)
+        return self._whole(mean), self._whole(said)
+
+    def _patches(self, x: Tensor) -> Tensor:
+        """Patches as channels, a copy of the batch for each sample."""
+        x = x.reshape(-1, *x.shape[-3:])
+        return F.pixel_unshuffle(self.model.padded(x), PATCH).repeat(math.prod(self.lead) // len(x), 1, 1, 1)
+
     def sample(self, shape: tuple[int, ...] = ()) -> Tensor:
         if shape:
             raise UserError("a ladder's picture is drawn once for each code; repeat the codes")
-        return self._made(lambda p: p.sample())
+        return self._made(lambda _, p: p.sample())
 
     @property
     def centre(self) -> Tensor:
-        return self._made(lambda p: p.centre)
+        return self._made(lambda _, p: p.centre)
 
-    def _made(self, choose: Callable[[Distribution], Tensor]) -> Tensor:
-        pieces = self._speak(lambda piece, p: choose(p))
+    def _made(self, choose: Callable[[Piece, Distribution], Tensor]) -> Tensor:
+        return self._whole(self._speak(choose))
+
+    def _whole(self, pieces: list[Tensor]) -> Tensor:
+        """The picture of its pieces."""
         order = [channel for piece in self.model.pieces for channel in piece.which]
         patches = torch.cat(pieces, 1)[:, torch.tensor(order).argsort()]
         height, width = self.model.space.sites

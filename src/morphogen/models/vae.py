@@ -97,8 +97,12 @@ class vae(Model):
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """The centre of the likelihood."""
+        return self.spoken(z, y).centre
+
+    def spoken(self, z: Tensor, y: Tensor | None = None) -> Distribution:
+        """p(x|z)."""
         likelihood: Distribution = self.likelihood(z, self.condition(y))
-        return likelihood.centre
+        return likelihood
 
     def sample(self, n: int, y: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         """New examples; a conditional model that is not told labels goes through them in turn."""

@@ -49,7 +49,8 @@ Amount = float  # a finite number from 0
 Strengths = str  # how much of each thing by name: smile=1.5, age=-1
 Numbers = str  # numbers with commas between them
 
-OPENED = ("Data", "Codes")  # arguments that the opened run turns from names, paths or arrays into examples
+# Arguments that the opened run turns from names, paths or arrays into examples; what is `Given` the task opens itself.
+OPENED = ("Data", "Codes", "Given")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -173,7 +174,7 @@ def _argument(parameter: inspect.Parameter, help: str) -> Argument:
     word, many = _bare(str(parameter.annotation))
     if word not in READERS and not word.startswith("Literal[") and word not in OPENED:
         raise TypeError(f"{parameter.name}: {word} is no word for a type that tasks know ({', '.join(READERS)})")
-    required = parameter.default is parameter.empty and word != "Data"  # a run has data of its own
+    required = parameter.default is parameter.empty and word not in ("Data", "Given")  # a run has data of its own
     return Argument(
         name=parameter.name,
         type=word,

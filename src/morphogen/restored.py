@@ -1,0 +1,118 @@
+"""Restored examples as they are shown and kept: a sheet, one file for each input, or arrays."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from morphogen import files
+from morphogen.core.damage import Damage, missing
+from morphogen.core.space import Space
+from morphogen.errors import UserError
+from morphogen.restoration import Restored
+from morphogen.values import Values
+
+__all__ = ["Restoration", "told"]
+
+SHOWN, DRAWS = 16, 3  # rows on a sheet, and draws in each of them
+BRIGHT = 4.0  # a deviation of 0.25 is white
+
+
+@dataclass
+class Restoration(Values):
+    """Values that are the restored means; what else is known of them lies in `arrays`, figures in `scores`."""
+
+    fills: ClassVar[bool] = True
+    arrays: dict[str, Tensor] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+
+    def save(self, path: str | Path, *, force: bool = False) -> list[Path]:
+        """A sheet (.png), arrays (.npz), or a folder (no ending): a file for each input and its deviation beside it."""
+        path = Path(path)
+        if path.suffix.lower() == ".npz":
+            return [self._save_arrays(path, force)]
+        if not path.suffix:
+            return self._save_each(path, force)
+        if path.suffix.lower() == ".png" and self.space.kind == "image":
+            sheet, columns = self._sheet()
+            return Values(sheet, self.space, columns, note=self.note).save(path, force=force)
+        return Values(self.x, self.space, note=self.note).save(path, force=force)
+
+    def _sheet(self) -> tuple[Tensor, int]:
+        """A row for each example: as it was, where that is known, damaged, restored, draws, the deviation."""
+        parts = [self.arrays["clean"]] if "clean" in self.arrays else []
+        parts += [self.arrays["shown"], self.x, *self.arrays["draws"][:DRAWS]]
+        parts.append(BRIGHT * self.arrays["deviation"])
+        return torch.stack([p[:SHOWN] for p in parts], 1).flatten(0, 1), len(parts)
+
+    def _save_each(self, folder: Path, force: bool) -> list[Path]:
+        names = [Path(name.replace("[", "-").replace("]", "")).stem for name in self.names or []]
+        if len(set(names)) != len(self.x):
+            names = [f"{number:05d}" for number in range(len(self.x))]
+        ending = files.default_suffix(self.space)
+        picture = self.space.kind == "image"
+        pairs = [(folder / f"{name}{ending}", self.x[i : i + 1]) for i, name in enumerate(names)]
+        if picture:
+            doubt = BRIGHT * self.arrays["deviation"]
+            pairs += [(folder / f"{name}-deviation{ending}", doubt[i : i + 1]) for i, name in enumerate(names)]
+        for there, _ in pairs:
+            if there.exists() and not force:
+                raise UserError(f"{there} exists and is not overwritten; give another folder, or force")
+        # a sheet of one picture has a frame: a folder of one writes it pixel for pixel
+        return [self._one(there, value, force) for there, value in pairs]
+
+    def _one(self, path: Path, value: Tensor, force: bool) -> Path:
+        from morphogen import formats
+        from morphogen.core.space import Image
+
+        if isinstance(self.space, Image):
+            files.write_atomically(path, formats.single_png(value, self.space, self.note))
+            return path
+        return files.save(path, value, self.space, note=self.note, force=force)[0]
+
+    def _save_arrays(self, path: Path, force: bool) -> Path:
+        """x as it would be stored; mean, ends of the interval, deviation and draws as a model sees them."""
+        if path.exists() and not force:
+            raise UserError(f"{path} exists and is not overwritten; give another name, or force")
+        held: dict[str, Any] = {"x": self.stored, "mean": self.x.numpy()}
+        held |= {name: tensor.numpy() for name, tensor in self.arrays.items() if name != "shown"}
+        if self.names:
+            held["names"] = np.array(self.names)
+        out = io.BytesIO()
+        np.savez_compressed(out, note=np.array(json.dumps(self.note, sort_keys=True, default=str)), **held)
+        files.write_atomically(path, out.getvalue())
+        return path
+
+
+def told(found: list[Restored], y: Tensor, damage: Damage, clean: Tensor | None, space: Space) -> Restoration:
+    """Batches as one, with what can be said of them where the truth is known."""
+    from morphogen.metrics.closeness import coverage, psnr, ssim
+
+    def whole(name: str, axis: int = 0) -> Tensor:
+        return torch.cat([getattr(batch, name).cpu() for batch in found], axis)
+
+    mean, draws = whole("mean"), whole("draws", 1)
+    if space.levels and mean.is_floating_point():
+        mean = mean.clamp(0, 1)
+    arrays = {name: whole(name) for name in ("low", "high", "deviation")} | {"draws": draws}
+    shown = damage.back(torch.where(y.isnan(), 0.5, y)) if y.is_floating_point() else y.clamp_min(0)
+    arrays["shown"] = shown.cpu()
+    scores: dict[str, Any] = {}
+    if clean is not None:
+        arrays["clean"] = clean.cpu()
+        unknown = missing(y).cpu() if damage.hides else torch.ones_like(mean, dtype=torch.bool)
+        scores = coverage(draws, clean.cpu(), space, unknown)
+        if mean.is_floating_point():
+            scores["root_mean_square"] = float((mean - clean.cpu()).square().mean().sqrt())
+        if space.levels and mean.is_floating_point():
+            scores["psnr"] = float(psnr(mean, clean.cpu()).mean())
+        if space.kind == "image":
+            scores["ssim"] = float(ssim(mean, clean.cpu()).mean())
+    return Restoration(mean, space, arrays=arrays, scores=scores)

@@ -1,0 +1,104 @@
+"""Restore: examples as they were before something happened to them, and how far that can be known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from morphogen.tasks.task import Count, Seed, task
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from morphogen.core.model import Model
+    from morphogen.damaging import Damaged
+    from morphogen.opened import OpenRun
+    from morphogen.values import Values
+
+    Given = Any
+
+__all__ = ["restore"]
+
+BATCH = 100  # examples that are restored at once
+
+
+@task
+def restore(
+    model: Model,
+    data: Given,
+    n: Count | None = None,
+    *,
+    run: OpenRun,
+    damage: str,
+    harm: bool = False,
+    samples: Count = 39,
+    by: Literal[descent, gibbs] = "descent",  # type: ignore[name-defined]  # noqa: F821
+    split: str | None = None,
+    label: str | None = None,
+    seed: Seed = 0,
+) -> Values:
+    """Undo damage: what is missing, noisy, blurred, small or grey becomes whole, with draws and a 90 % interval.
+
+    data: files that are damaged, or with --harm clean ones
+    n: only the first so many
+    damage: what happened to them, e.g. noise=0.2, mask=half, mask=hole.png, "shrink=4 + noise=0.05"
+    harm: damage clean examples first, and say how near to them one comes back
+    samples: draws of each example; an interval of 90 % takes 19 at least
+    by: how codes are found: by descent, or in turn with the pixels
+    split: which part of a named set: train, valid or test
+    label: the class of the given files, for a model that is told labels
+    seed: of all draws
+    """
+    from morphogen.damaging import damaged_examples
+    from morphogen.errors import UserError
+    from morphogen.restoration import SMALLEST
+    from morphogen.restored import told
+
+    if samples < 2:
+        raise UserError(f"one draw has no deviation; give samples of 2 or more ({SMALLEST} for an interval)")
+    known = damaged_examples(run.run, data, damage, n=n, harm=harm, split=split, label=_number(label))
+    found = _each(model, known, samples, by, seed)
+    said = told(found, known.y, known.damage, known.clean, run.space)
+    said.names = known.names or None
+    said.remark = _remark(known, said.scores, samples)
+    return said
+
+
+def _number(label: object) -> int | None:
+    return int(label) if isinstance(label, int) else None
+
+
+def _each(model: Model, known: Damaged, samples: int, by: str, seed: int) -> list[Any]:
+    from morphogen.core import noise
+    from morphogen.core.noise import Noise
+    from morphogen.progress import counted
+    from morphogen.restoration import gibbs, refined, restore_batch
+    from morphogen.work import device_of
+
+    device, approach, found = device_of(model), gibbs() if by == "gibbs" else refined(), []
+    damage = known.damage.to(device)
+    for place, batch in enumerate(counted(known.batches(BATCH, device), len(known.y), "restore")):
+        with noise.source(Noise(seed, "restore", place, 0, BATCH)):
+            found.append(restore_batch(model, batch.x, damage, labels=batch.y, samples=samples, approach=approach))
+    return found
+
+
+def _remark(known: Damaged, scores: dict[str, Any], samples: int) -> str:
+    from morphogen.damaging import nothing_seen
+    from morphogen.restoration import SMALLEST
+
+    words = []
+    if nothing_seen(known.y):
+        words.append("nothing is seen of any example: these are new ones, drawn from the model")
+    if known.damage.unknown:
+        words.append(f"strength learned from the examples: {known.damage.learned(known.y).told()}")
+    if "psnr" in scores:
+        similar = f", SSIM {scores['ssim']:.3f}" if "ssim" in scores else ""
+        words.append(f"PSNR {scores['psnr']:.2f} dB{similar}")
+    elif "root_mean_square" in scores:
+        words.append(f"root mean square error {scores['root_mean_square']:.4g}")
+    if scores and samples >= SMALLEST:
+        words.append(
+            f"the 90 % interval holds {scores['coverage_where_wide']:.1%} where it has a width "
+            f"({scores['wide']:.0%} of elements), ranks are inside for {scores['coverage']:.1%} of all"
+        )
+    return "; ".join(words)
