@@ -124,7 +124,8 @@ def test_no_task_is_left_out():
     elsewhere = {"train", "resume", "decode", "runs", "recipes", "data", "tasks", "recipe", "checks"}
     archives = {"compress", "decompress", "contents"}  # tests/test_archive.py
     edits = {"direction", "directions", "edit", "combine", "exchange", "mix"}  # tests/test_edit.py
-    assert set(tasks()) == set(OF_A_RUN) | elsewhere | archives | edits
+    made = {"augment", "worth"}  # tests/test_augment.py
+    assert set(tasks()) == set(OF_A_RUN) | elsewhere | archives | edits | made
 
 
 @pytest.mark.parametrize("name", ["recipes", "data", "tasks", "checks", "runs"])

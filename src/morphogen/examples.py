@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from morphogen import files
+from morphogen.beside import labels_beside
 from morphogen.core.batch import Batch
 from morphogen.core.build import names as on_shelf
 from morphogen.core.space import Space
@@ -71,15 +72,20 @@ def find_examples(run: Run, said: Any, *, split: str | None, label: int | None, 
         return _part(_own(run, binary), split)
     words = [said] if isinstance(said, (str, Path)) else said
     names: list[str] | None = None
+    y: Tensor | None = None
+    classes: tuple[str, ...] = ()
     if isinstance(words, (list, tuple)) and all(isinstance(word, (str, Path)) for word in words):
         if len(words) == 1 and (str(words[0]) in on_shelf("data") or str(words[0]) == called(run.recipe["data"])):
             return _part(_named(run, str(words[0]), binary), split)
         stored, names = _files(run, words, fit)
+        if label is None:
+            y, classes = _classes(run, [Path(word) for word in words], names)
     else:
         stored = _stored(said, run.space)
     if binary is not None:
         raise UserError("binary is for sets known by name; files and arrays are taken as they are")
-    return _given(run, stored, names, label)
+    y = y if label is None else torch.full((len(stored),), label)
+    return _given(run, stored, names, y, classes or tuple(run.facts.get("classes") or ()))
 
 
 def _own(run: Run, binary: str | None) -> Dataset:
@@ -153,8 +159,14 @@ def _stored(said: Any, space: Space) -> Tensor:
     return x.to(like.dtype)
 
 
-def _given(run: Run, stored: Tensor, names: list[str] | None, label: int | None) -> Data:
+def _classes(run: Run, paths: Sequence[Path], names: Sequence[str]) -> tuple[Tensor | None, tuple[str, ...]]:
+    """Labels that lie beside the files; of classes that a model which is told labels does not know, none."""
+    own = tuple(str(name) for name in run.facts.get("classes") or ())
+    y, classes = labels_beside(paths, names, own)
+    return (None, ()) if run.recipe["model"].get("labelled") and classes != own else (y, classes)
+
+
+def _given(run: Run, stored: Tensor, names: list[str] | None, y: Tensor | None, classes: tuple[str, ...]) -> Data:
     """Examples at hand as a set with one split."""
-    y = None if label is None else torch.full((len(stored),), label)
     stamp = hashlib.sha256(digest(stored).encode()).hexdigest()
-    return Data(Dataset("given", run.space, {"given": Split(MemoryStore(stored), y)}, stamp), "given", names)
+    return Data(Dataset("given", run.space, {"given": Split(MemoryStore(stored), y)}, stamp, classes), "given", names)

@@ -64,7 +64,7 @@ def known(data: Data) -> tuple[Tensor, Tensor]:
             ".npz with y beside x"
         )
     rows = torch.nonzero(y >= 0).flatten()
-    return rows, y[rows]
+    return rows, y[rows].long()
 
 
 def class_named(data: Data, said: str) -> int:

@@ -68,10 +68,12 @@ def _last(inp: int) -> list[nn.Module]:
     return [nn.Linear(inp, HIDDEN, bias=False), nn.BatchNorm1d(HIDDEN, affine=False), nn.ReLU()]
 
 
-def teach(space: Space, classes: int, batch: Callable[[int], Batch], *, steps: int = STEPS[1]) -> Classifier:
+def teach(
+    space: Space, classes: int, batch: Callable[[int], Batch], *, steps: int = STEPS[1], seed: int = 0
+) -> Classifier:
     """A classifier taught by `batch(step)`, of `BATCH` labelled examples each; the same ones make the same weights."""
     with _one_thread(), torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         net = Classifier(space, classes).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=1e-2)
         rates = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=max(steps, 2), pct_start=0.2)
