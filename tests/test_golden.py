@@ -20,6 +20,7 @@ from morphogen.core.build import part
 from morphogen.core.space import Image
 from morphogen.data.binary import binarise
 from morphogen.data.dataset import Dataset
+from morphogen.data.labels import few
 from morphogen.data.stamp import dataset_of
 from morphogen.plan import Plan
 from morphogen.ranks import Ranks
@@ -55,6 +56,7 @@ def data_for(tree: dict[str, Any]) -> Dataset:
     asked = tree.get("data", {})
     colours = asked.get("use") in ("cifar10", "sprites", "stacked-mnist")
     data = pictures(3 if colours else 1, 256 if colours else 64)
+    data = few(data, 3, 0) if "labels" in asked else data
     return binarise(data, asked["binary"]) if "binary" in asked else data
 
 
@@ -65,6 +67,7 @@ def ten_steps(name: str, path: Path) -> list[dict[str, float]]:
     data = data_for(tree)
     kept = {k: v for k, v in tree.get("train", {}).items() if k not in ("steps", "epochs", "minutes")}
     table = kept | {"steps": STEPS, "batch": BATCH, "warmup": 4, "log_every": 1, "compile": False}
+    table |= {"labelled": 4} if "labelled" in table else {}
     whole = {
         "data": {"use": "shapes"}, "model": part("models", tree["model"]).spec, "train": Plan.complete(table),
         "seed": 0, "device": "cpu", "precision": "float32",

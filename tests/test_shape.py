@@ -17,8 +17,8 @@ FILES = {str(path.relative_to(ROOT)): path for path in sorted(ROOT.rglob("*.py")
 
 # Lower imports nothing higher when it is loaded; what is not named here stands beside train and run. (Tasks and the
 # open run that has them as methods meet at call time only.)
-SHELVES = ("nets", "families", "priors", "terms", "games", "penalties", "habits", "augments", "guides", "data",
-          "metrics", "oddities", "damages")  # fmt: skip
+SHELVES = ("nets", "families", "priors", "terms", "games", "penalties", "habits", "augments", "guides", "lessons",
+          "data", "metrics", "oddities", "damages")  # fmt: skip
 FLOORS = {"errors": 0, "core": 1, **dict.fromkeys(SHELVES, 2), "models": 3, "tasks": 5}
 FLOORS |= dict.fromkeys(("api", "cli", "server", "studio", "said", "opened", "__main__", "__init__"), 6)
 BESIDE = 4

@@ -27,17 +27,19 @@ def review(model: Model, data: Dataset, device: torch.device, precision: torch.d
         return {}
     model.eval()
     sums: dict[str, float] = {}
+    counts: dict[str, int] = {}
     count, first = 0, torch.empty(0)
     with torch.inference_mode(), machine.autocast(device, precision):
         for index, batch in enumerate(Batches(data, "valid", ROWS, device=device).sweep(ROWS)):
             first = first if index else batch.x
             with noise.source(Noise(0, "valid", index)):
                 for name, value in model.review(batch).items():
-                    sums[name] = sums.get(name, 0.0) + float(value.double().sum())
+                    sums[name] = sums.get(name, 0.0) + float(value.double().nansum())
+                    counts[name] = counts.get(name, 0) + int((~value.isnan()).sum())
             count += len(batch)
             if count >= LOOK_AT:
                 break
-        said = {name: value / count for name, value in sums.items()}
+        said = {name: value / counts[name] for name, value in sums.items() if counts[name]}
         if "loss" not in said and isinstance(model, Samples):
             with noise.source(Noise(0, "valid", -1)):
                 said["distance"] = distance(model.sample(ROWS), first)

@@ -32,6 +32,7 @@ from morphogen.plan import Plan
 from morphogen.ranks import Ranks
 from morphogen.recovery import NEVER, Recovery, out_of_memory
 from morphogen.run import Run, fill
+from morphogen.starting import start_from
 
 __all__ = ["Progress", "Training", "train"]
 
@@ -59,6 +60,8 @@ class Training(Recovery):
         self.plan = Plan.from_recipe(run.recipe["train"])
         self.precision = machine.choose_precision(run.recipe["precision"], ranks.device)
         self.model: Model = run.build().to(ranks.device)
+        if self.plan.start and not run.states():
+            start_from(self.model, self.plan.start)
         self.team = teams(self.model)
         averaged = copy.deepcopy(self.model).requires_grad_(False) if self.plan.ema else self.model
         self.average = Average(self.model, averaged, self.plan.ema)

@@ -92,7 +92,8 @@ def decode_all(model: Decodes, flat: Tensor, label: int | str | None, rows: int)
     """Flat codes to examples, a batch at a time, on the CPU."""
     device = device_of(model)
     y = None
-    if getattr(model, "labels", None) is not None or label is not None:
+    told = getattr(model, "labels", None) is not None and not getattr(model, "blanks", False)
+    if told or label is not None:  # a code of a model that knows blanks says the class as well
         y = labels_of(model, 0 if label is None else label, len(flat), device)
     codes = flat.reshape(-1, *model.code.shape).to(device)
     starts = range(0, len(codes), rows)

@@ -32,8 +32,8 @@ __all__ = ["Argument", "Part", "check", "describe", "names", "on_shelf", "part",
 
 Make = TypeVar("Make", bound=Callable[..., Any])
 SHELVES = (
-    "nets", "families", "priors", "terms", "games", "penalties", "habits", "augments", "guides", "schedules", "models",
-    "data", "metrics", "oddities", "damages",
+    "nets", "families", "priors", "terms", "games", "penalties", "habits", "augments", "guides", "lessons", "schedules",
+    "models", "data", "metrics", "oddities", "damages",
 )  # fmt: skip
 
 _shelves: dict[str, dict[str, Callable[..., Any]]] = {shelf: {} for shelf in SHELVES}
@@ -138,6 +138,8 @@ Penalty = Annotated[Part, on_shelf("penalties")]
 Habit = Annotated[Part, on_shelf("habits")]
 Augment = Annotated[Part, on_shelf("augments")]
 Guide = Annotated[Part, on_shelf("guides")]
+Lesson = Annotated[Part, on_shelf("lessons")]
+AnyModel = Annotated[Part, on_shelf("models")]
 Schedule = Annotated[Part, on_shelf("schedules")]
 Wear = Annotated[Part, on_shelf("damages")]
 

@@ -9,11 +9,12 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from morphogen.core import noise
 from morphogen.errors import UserError
 
-__all__ = ["Distribution", "Factorised", "Mixture", "Normal", "sum_event", "tempered"]
+__all__ = ["Choice", "Distribution", "Factorised", "Mixture", "Normal", "sum_event", "tempered"]
 
 HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 
@@ -112,6 +113,32 @@ class Normal(Factorised):
         log_ratio = self.log_scale - other.log_scale
         shift = (self.mean - other.mean) * torch.exp(-other.log_scale)
         return 0.5 * (torch.exp(2 * log_ratio) + shift * shift - 1) - log_ratio
+
+
+class Choice(Distribution):
+    """One of several kinds, as a row with a one in its place."""
+
+    event = 1
+
+    def __init__(self, log_p: Tensor) -> None:
+        self.log_p = log_p
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return (x * self.log_p).sum(-1)
+
+    def sample(self, shape: tuple[int, ...] = ()) -> Tensor:
+        """By the Gumbel trick: the largest of log p - log(-log u)."""
+        u = noise.uniform((*shape, *self.log_p.shape), event=1, like=self.log_p)
+        gumbel = -torch.log((-torch.log(u.clamp_min(1e-20))).clamp_min(1e-20))
+        return one_hot((self.log_p + gumbel).argmax(-1), self.log_p.shape[-1]).to(self.log_p.dtype)
+
+    @property
+    def centre(self) -> Tensor:
+        return torch.exp(self.log_p)
+
+    def kl_each(self, other: Distribution) -> Tensor | None:
+        """q (log q - log p)."""
+        return torch.exp(self.log_p) * (self.log_p - other.log_p) if isinstance(other, Choice) else None
 
 
 class Mixture(Distribution):

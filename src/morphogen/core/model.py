@@ -57,7 +57,8 @@ class Model(nn.Module):
         raise NotImplementedError
 
     def review(self, batch: Batch) -> dict[str, Tensor]:
-        """One number per datum of each measure; "loss" is the one that validation minimises."""
+        """One number per datum of each measure, NaN where it has none (an error without a label); "loss" is the one
+        that validation minimises."""
         raise NotImplementedError
 
 

@@ -1,0 +1,183 @@
+"""Who names classes for a run: its model itself, a probe of its codes, or the clusters of its prior.
+
+A probe is a logistic regression on codes, fitted to the run's own labelled training examples ("linear probes", Alain and
+Bengio 2016). It is kept beside the weights, and so is the temperature that makes probabilities honest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from morphogen.core.batch import BLANK
+from morphogen.core.distribution import Mixture
+from morphogen.core.model import Classifies, Encodes, Model
+from morphogen.data.batches import Batches
+from morphogen.data.dataset import Dataset
+from morphogen.data.find import open_data
+from morphogen.data.labels import known
+from morphogen.errors import UserError
+from morphogen.metrics.classes import temperature
+from morphogen.run import Run
+from morphogen.work import device_of
+
+__all__ = ["By", "Namer", "namer_of"]
+
+By = Literal["model", "probe", "clusters"]
+ROWS, MOST, CLOSENESS = 500, 50_000, 1.0  # examples at once, and at most for a probe; its inverse penalty
+FEWEST = 10  # labelled validation examples from which a temperature is fitted
+
+
+@dataclass(frozen=True)
+class Namer:
+    """Says log probabilities of `classes`, in `how` a way; `heat` is what they are divided by, None where not known."""
+
+    say: Callable[[Tensor], Tensor]
+    classes: tuple[str, ...]
+    how: str
+    heat: float | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.log_softmax(self.say(x).double() / (self.heat or 1.0), 1).cpu()
+
+
+def namer_of(run: Run, model: Model, by: str | None) -> Namer:
+    """Whoever was asked for, or the first who can: the model, a probe where the run has labels, clusters."""
+    by = by or _usual(run, model)
+    if by == "clusters":
+        return _clusters(model)
+    if run.labels is None:
+        raise UserError(
+            f"the data of {run.path} has no labels of two classes or more, so it knows no classes; train on class "
+            "folders, with a table (data.table=labels.csv) or y beside x, or train mixture-vae and ask for clusters"
+        )
+    if by == "model" and not isinstance(model, Classifies):
+        raise UserError(f"the model of {run.path} does not name classes itself; give --by probe, or train few-labels")
+    own = _Own(run)
+    say = model.classify if by == "model" and isinstance(model, Classifies) else _probe(run, model, own)
+    return Namer(say, tuple(run.labels.columns), _words(by), _heat(run, model, say, by, own))
+
+
+def _usual(run: Run, model: Model) -> str:
+    if isinstance(model, Classifies):
+        return "model"
+    return "clusters" if run.labels is None and _mixture(model) is not None else "probe"
+
+
+def _words(by: str) -> str:
+    return {"model": "the model itself", "probe": "a linear probe of its codes"}[by]
+
+
+class _Own:
+    """The run's own data, opened when something has to be learned from it."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.data = run, None
+
+    def labelled(self, split: str) -> Dataset | None:
+        """The labelled examples of a split as a set of their own; None where there are none."""
+        from dataclasses import replace
+
+        data = open_data(self.run.recipe["data"])
+        if data.fingerprint != self.run.facts["fingerprint"]:
+            raise UserError(
+                f"the data of {self.run.path} has changed since it was trained, and its labels are wanted; restore it"
+            )
+        part = data.splits.get(split)
+        if part is None or part.y is None or not bool((part.y != BLANK).any()):
+            return None
+        return replace(data, splits={split: known(part)})
+
+
+def _gathered(data: Dataset, split: str, say: Callable[[Tensor], Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
+    """What is said of each labelled example, and its label; of very many, the first."""
+    said, labels, count = [], [], 0
+    for batch in Batches(data, split, ROWS, device=device, shuffle=False).sweep(ROWS):
+        assert batch.y is not None
+        said.append(say(batch.x).flatten(1).double().cpu())
+        labels.append(batch.y.cpu())
+        count += len(batch)
+        if count >= MOST:
+            break
+    return torch.cat(said), torch.cat(labels)
+
+
+def _heat(run: Run, model: Model, say: Callable[[Tensor], Tensor], by: str, own: _Own) -> float | None:
+    """The temperature, fitted to labelled validation examples and kept; None where there are too few of them."""
+    if (kept := run.kept(f"temperature_{by}")) is not None:
+        return float(kept[0]["heat"])
+    data = own.labelled("valid")
+    if data is None or len(data.splits["valid"]) < FEWEST:
+        return None
+    said, y = _gathered(data, "valid", say, device_of(model))
+    heat = temperature(torch.log_softmax(said, 1), y)
+    run.keep(f"temperature_{by}", {"heat": torch.tensor(heat)}, {"of": len(y)})
+    return heat
+
+
+def _probe(run: Run, model: Model, own: _Own) -> Callable[[Tensor], Tensor]:
+    if not isinstance(model, Encodes):
+        raise UserError(f"{type(model).__name__}, the model of {run.path}, encodes nothing that could be probed")
+    labels = getattr(model, "labels", None)
+    if labels is not None:
+        raise UserError(
+            f"the model of {run.path} is told the class of what it encodes, so its codes do not say it; train a model "
+            "that is told none"
+        )
+    kept = run.kept("probe")
+    tensors = kept[0] if kept else _fitted(run, model, own)
+    device = device_of(model)
+    centre, scale, weight, bias = (tensors[k].to(device) for k in ("centre", "scale", "weight", "bias"))
+
+    def say(x: Tensor) -> Tensor:
+        return ((model.encode(x).flatten(1).double() - centre) / scale) @ weight.T + bias
+
+    return say
+
+
+def _fitted(run: Run, model: Encodes, own: _Own) -> dict[str, Tensor]:
+    from sklearn.linear_model import LogisticRegression
+
+    data = own.labelled("train")
+    if data is None:
+        raise UserError(f"no training example of {run.path} has a label, so no probe can be fitted")
+    codes, y = _gathered(data, "train", model.encode, device_of(model))
+    centre, scale = codes.mean(0), codes.std(0, correction=0).clamp_min(1e-6)
+    seen = y.unique()
+    if len(seen) < 2:
+        raise UserError(f"the labelled training examples of {run.path} are all of one class; label some of another")
+    fitted = LogisticRegression(C=CLOSENESS, max_iter=1000).fit(((codes - centre) / scale).numpy(), y.numpy())
+    count = run.labels.length if run.labels is not None else len(seen)
+    weight, bias = torch.zeros(count, codes.shape[1], dtype=torch.float64), torch.full((count,), -30.0).double()
+    rows, starts = torch.from_numpy(fitted.coef_), torch.from_numpy(fitted.intercept_)
+    if len(seen) == 2:  # one row says how much likelier the second is
+        rows, starts = torch.cat([0 * rows, rows]), torch.cat([0 * starts, starts])
+    weight[seen], bias[seen] = rows.double(), starts.double()
+    tensors = {"centre": centre, "scale": scale, "weight": weight, "bias": bias}
+    run.keep("probe", tensors, {"of": len(y)})
+    return tensors
+
+
+def _mixture(model: Model) -> Mixture | None:
+    make, posterior = getattr(model, "prior", None), getattr(model, "posterior", None)
+    prior = make(posterior) if callable(make) and posterior is not None else None
+    return prior if isinstance(prior, Mixture) else None
+
+
+def _clusters(model: Model) -> Namer:
+    prior = _mixture(model)
+    if prior is None or not isinstance(model, Encodes):
+        raise UserError("clusters are those of a mixture prior, which this model has not; train mixture-vae")
+    count = len(prior.log_weight)
+
+    def say(x: Tensor) -> Tensor:
+        """log p(k|z) at the centre of the code of x."""
+        z = model.encode(x)
+        each = prior.parts.log_prob(z[:, None])
+        return torch.log_softmax(each + prior.log_weight, 1)
+
+    return Namer(say, tuple(f"cluster {k}" for k in range(count)), "the clusters of its prior, which know no classes")
