@@ -54,7 +54,8 @@ def runs(home):
     torch.manual_seed(0)
     machine.prepare()
     wave = 0.1 * torch.randn(20, 1, 16)
-    sound = dataset_of("waves", Sound(16, rate=8000), dict.fromkeys(("train", "valid", "test"), (wave, None)), {})
+    sound = dataset_of("waves", Sound(16, rate=8000), dict.fromkeys(("train", "valid", "test"), (wave, None)), {},
+                       classes=("hum", "hiss"))  # fmt: skip
     made = {
         "image": fresh(home / "image", "digits"),
         "tokens": fresh(home / "tokens", "patterns"),
@@ -67,6 +68,9 @@ def runs(home):
     }
     files.save(home / "waves.wav", wave, sound.space)
     keep(made["sound"], Detector.fit(made["sound"].model(), [Batch(wave)], [Batch(wave)]))  # its own data is not there
+    flat = {"centre": torch.zeros(3), "scale": torch.ones(3), "weight": torch.zeros(2, 3), "bias": torch.zeros(2)}
+    made["sound"].keep("probe", {name: tensor.double() for name, tensor in flat.items()}, {})
+    made["sound"].keep("temperature_probe", {"heat": torch.ones(())}, {})
     return made
 
 
@@ -97,6 +101,7 @@ OF_A_RUN = {
     "fidelity": ["-n", "6"],
     "evaluate": ["-n", "6", "--samples", "4"],
     "judge": ["-n", "6", "--scores", "swd"],
+    "classify": ["-n", "6", "--sure", "0.1"],
     "detect": ["-n", "6", "--most", "3", "--false-alarms", "0.1"],
     "show": [],
     "restore": ["-n", "3", "--harm", "--damage", "mask=half", "--samples", "5"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +12,24 @@ import pytest
 import torch
 from PIL import Image as Picture
 
+from morphogen.core import noise
+from morphogen.core.batch import Batch
 from morphogen.core.build import part
 from morphogen.core.conditional import one_hot
+from morphogen.core.lesson import Lecture
+from morphogen.core.noise import Noise
+from morphogen.core.space import Image as ImageSpace
 from morphogen.core.space import Vector
 from morphogen.data.batches import Batches
 from morphogen.data.find import open_data, resolve
 from morphogen.data.labels import few, known, numbered
 from morphogen.errors import UserError
 from morphogen.judges import usual
+from morphogen.metrics.classes import Verdict, calibration_error, confusion, match, temperature, wilson
 from morphogen.plan import Plan
 from morphogen.ranks import Ranks
 from morphogen.run import Run
+from morphogen.session import fit
 from morphogen.train import Training
 
 MLP = {"use": "mlp", "widths": [8]}
@@ -254,3 +263,186 @@ def test_a_judge_needs_most_labels() -> None:
 def test_few_is_of_what_is_known() -> None:
     twice = few(few(open_data("digits"), 5, 0), 5, 1)
     assert torch.equal(twice.splits["train"].y, open_data("digits", labels=5).splits["train"].y)
+
+
+# M2
+
+
+LABELS = Vector(3, ("a", "b", "c"))
+
+
+def semi_of(space: Any = None, **more: Any) -> Any:
+    torch.manual_seed(0)
+    small = {"use": "semi", "latent": 2, "net": MLP, "classifier": {"use": "classifier", "net": MLP}}
+    return part("models", small | more)(space or Vector(4), LABELS)
+
+
+def bound_of(model: Any, x: Any, y: Any) -> float:
+    with noise.source(Noise(0)):
+        (turn,) = model.play(Batch(x, y), 0)
+    return float(turn.log["bound"])
+
+
+def test_the_bound_without_a_label_is_the_sum_over_all_labels() -> None:
+    model, x = semi_of(), torch.randn(5, 4)
+    log_q = model.classify(x).detach()
+    by_hand = torch.zeros(5)
+    with noise.source(Noise(0)):
+        eps = noise.normal((3, 5, 2), event=1, like=x)
+    for k in range(3):
+        given = one_hot(LABELS, torch.full((5,), k))
+        q = model.posterior(x, given)
+        z = q.mean + q.log_scale.exp() * eps[k]
+        kl = (0.5 * (q.mean**2 + (2 * q.log_scale).exp() - 1) - q.log_scale).sum(1)
+        cost = (-model.likelihood(z, given).log_prob(x) - math.log(1 / 3) + kl).detach()
+        by_hand += log_q[:, k].exp() * (cost + log_q[:, k])
+        told = bound_of(model, x, torch.full((5,), k))
+        assert told == pytest.approx(float(cost.mean()), rel=1e-5), "with a label it is that label's cost alone"
+    assert bound_of(model, x, torch.full((5,), -1)) == pytest.approx(float(by_hand.mean()), rel=1e-5)
+    assert bound_of(model, x, None) == pytest.approx(float(by_hand.mean()), rel=1e-5)
+
+
+def test_the_two_ways_to_the_bound_agree() -> None:
+    """`infer` draws the class, `review` sums over it: on average they say the same."""
+    model, x = semi_of(), torch.randn(2, 4)
+    with torch.no_grad(), noise.source(Noise(3)):
+        drawn = -model.infer(x, samples=20_000).log_weight.mean(0)
+        summed = torch.stack([model.review(Batch(x))["loss"] for _ in range(2000)]).mean(0)
+    assert torch.allclose(drawn, summed, rtol=0.03)
+
+
+def test_gradients_reach_only_what_they_belong_to() -> None:
+    x = torch.randn(6, 4)
+    for y, lessons, reached in (
+        (torch.arange(6) % 3, [{"use": "taught", "weight": 0.0}], False),  # L(x, y) knows no q(y|x)
+        (torch.arange(6) % 3, ["taught"], True),
+        (torch.full((6,), -1), ["taught"], True),  # U(x) does
+    ):
+        model = semi_of(classifier={"use": "classifier", "net": MLP, "lessons": lessons})
+        next(iter(model.play(Batch(x, y), 0))).loss.backward()
+        moved = [p.grad is not None and bool(p.grad.any()) for p in model.namer.parameters()]
+        assert any(moved) == reached
+        assert all(p.grad is not None and p.grad.any() for p in model.likelihood.net.parameters())
+    alone = part("models", {"use": "classifier", "net": MLP, "lessons": ["taught"]})(Vector(4), LABELS)
+    next(iter(alone.play(Batch(x, torch.full((6,), -1)), 0))).loss.backward()
+    assert not any(p.grad.any() for p in alone.parameters()), "where no label is known, nothing is taught"
+
+
+def test_a_code_says_the_class_too() -> None:
+    model, x = semi_of(), torch.randn(6, 4)
+    y = torch.tensor([0, 1, 2, -1, -1, -1])
+    with torch.no_grad():
+        code = model.encode(x, y)
+        likeliest = model.classify(x).argmax(1)
+        assert torch.equal(code[:, 2:].argmax(1), torch.where(y < 0, likeliest, y))
+        assert torch.allclose(model.decode(code), model.decode(code, y))
+        assert not torch.allclose(model.decode(code), model.decode(code, (code[:, 2:].argmax(1) + 1) % 3))
+
+
+def test_the_lower_of_two_is_left_alone() -> None:
+    both = {"lower": {"use": "vae", "latent": 3, "net": MLP}, "upper": {"use": "semi", "latent": 2, "net": MLP}}
+    model = part("models", {"use": "stacked", "until": 2} | both)(Vector(4), LABELS)
+    batch = Batch(torch.randn(8, 4), torch.arange(8) % 3)
+    assert [turn.player for turn in model.play(batch, 1)] == ["lower", "upper"]
+    (upper,) = model.play(batch, 2)
+    upper.loss.backward()
+    assert all(p.grad is None for p in model.lower.parameters())
+    for wrong, said in (({"lower": "gan"}, "model.lower"), ({"upper": "vae"}, "model.upper")):
+        with pytest.raises(UserError, match=said):
+            part("models", {"use": "stacked"} | both | wrong)(Vector(4), LABELS)
+
+
+def test_a_training_starts_from_another_run(tmp_path: Path) -> None:
+    vae = {"use": "vae", "latent": 3, "net": MLP}
+    fit(run_of(tmp_path / "m1", {"use": "digits"}, part("models", vae).spec), quiet=True)
+    model = part(
+        "models", {"use": "stacked", "lower": vae, "upper": {"use": "semi", "latent": 2, "net": MLP}, "until": 0}
+    )
+    run = run_of(tmp_path / "m2", {"use": "digits", "labels": 3}, model.spec, start=str(tmp_path / "m1"), labelled=8)
+    fit(run, quiet=True)
+    mine, theirs = run.model().state_dict(), Run.open(tmp_path / "m1").model().state_dict()
+    assert all(torch.equal(mine[f"lower.{name}"], tensor) for name, tensor in theirs.items())
+    (tmp_path / "m1").rename(tmp_path / "gone")
+    fit(Run.open(tmp_path / "m2"), quiet=True)  # a run that has begun stands alone
+    other = run_of(
+        tmp_path / "m3", {"use": "digits"}, part("models", vae | {"latent": 4}).spec, start=str(tmp_path / "gone")
+    )
+    with pytest.raises(UserError, match="has the shapes of what is there"):
+        fit(other, quiet=True)
+
+
+# Lessons
+
+
+def test_agreement_asks_for_certainty_and_fills_what_is_missing() -> None:
+    lesson = part("lessons", {"use": "agreement", "sure": 0.9, "heat": 0.01, "even": 0.0})(Vector(2), LABELS)
+    said = torch.tensor([[0.95, 0.04, 0.01], [0.6, 0.3, 0.1], [0.95, 0.04, 0.01]]).log()
+    y = torch.tensor([-1, -1, 0])
+    lecture = Lecture(torch.zeros(3, 2), y, lambda x: said, *(part("augments", "none")(Vector(2)) for _ in range(2)))
+    cost = lesson(lecture, 0)
+    assert cost.tolist() == pytest.approx([-math.log(0.95), 0.0, 0.0], abs=1e-4)
+
+
+def test_agreement_pulls_what_is_said_to_the_shares_of_the_labels() -> None:
+    lesson = part("lessons", {"use": "agreement", "sure": 0.0, "heat": 1.0, "memory": 0.0})(Vector(2), LABELS)
+    said = torch.tensor([[0.6, 0.2, 0.2]] * 6).log()
+    y = torch.tensor([-1, -1, -1, 0, 1, 2])
+    none = part("augments", "none")(Vector(2))
+    for _ in range(2):
+        cost = lesson(Lecture(torch.zeros(6, 2), y, lambda x: said, none, none), 0)
+    assert float(cost[0]) == pytest.approx(-float(said[0].mean()), rel=1e-5), "all classes alike, as the labels are"
+
+
+@pytest.mark.parametrize("space", [ImageSpace(9, 12, 3), ImageSpace(8, 8, 1, levels=2)])
+def test_a_warp_bends_and_stays_in_range(space: Any) -> None:
+    x = torch.rand(64, *space.shape)
+    with noise.source(Noise(0)):
+        bent = part("augments", "warp")(space)(x)
+    assert bent.shape == x.shape
+    assert 0 <= float(bent.min()) <= float(bent.max()) <= 1
+    assert float((bent - x).abs().mean()) > 0.01
+    still = {"turn": 0, "stretch": 0, "shear": 0, "shift": 0, "pull": 0, "cut": 0}
+    assert torch.allclose(part("augments", {"use": "warp"} | still)(space)(x), x, atol=1e-5)
+
+
+# What is said of classes
+
+
+def test_a_temperature_makes_probabilities_honest() -> None:
+    draw = torch.Generator().manual_seed(0)
+    honest = torch.log_softmax(2 * torch.randn(4000, 5, generator=draw), 1)
+    y = torch.multinomial(honest.exp(), 1, generator=draw).squeeze(1)
+    proud = torch.log_softmax(3 * honest, 1)
+    heat = temperature(proud, y)
+    assert heat == pytest.approx(3.0, rel=0.1)
+    cooled = torch.log_softmax(proud / heat, 1)
+    cost = torch.nn.functional.cross_entropy
+    assert cost(cooled, y) < cost(proud, y)
+    assert calibration_error(cooled, y) < 0.03 < calibration_error(proud, y)
+
+
+def test_matching_finds_a_permutation() -> None:
+    draw = torch.Generator().manual_seed(1)
+    for rows, columns in ((1, 1), (4, 4), (3, 6), (6, 3), (7, 7)):
+        gain = torch.randint(0, 50, (rows, columns), generator=draw)
+        chosen = match(gain)
+        used = [c for c in chosen if c >= 0]
+        assert len(used) == len(set(used)) == min(rows, columns)
+        mine = sum(int(gain[r, c]) for r, c in enumerate(chosen) if c >= 0)
+        wide = gain if rows <= columns else gain.T
+        best = max(
+            sum(int(wide[r, c]) for r, c in enumerate(p))
+            for p in itertools.permutations(range(wide.shape[1]), len(wide))
+        )
+        assert mine == best
+
+
+def test_intervals_and_confusions() -> None:
+    low, high = wilson(990, 1000)
+    assert (round(low, 4), round(high, 4)) == (0.9817, 0.9946)
+    assert wilson(0, 0) == (0.0, 1.0)
+    counts = confusion(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1]), 3, 3)
+    verdict = Verdict(counts)
+    assert verdict.accuracy == pytest.approx(2 / 3)
+    assert [row["precision"] for row in verdict.of_each(("a", "b", "c"))] == [1.0, 0.5, None]
+    assert [row["recall"] for row in verdict.of_each(("a", "b", "c"))] == [0.5, 1.0, None]

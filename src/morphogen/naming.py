@@ -1,13 +1,13 @@
 """Who names classes for a run: its model itself, a probe of its codes, or the clusters of its prior.
 
-A probe is a logistic regression on codes, fitted to the run's own labelled training examples ("linear probes", Alain and
-Bengio 2016). It is kept beside the weights, and so is the temperature that makes probabilities honest.
+A probe is a logistic regression on codes, fitted to the run's own labelled training examples ("linear probes", Alain
+and Bengio 2016). It is kept beside the weights, and so is the temperature that makes probabilities honest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -40,6 +40,16 @@ class Namer:
     classes: tuple[str, ...]
     how: str
     heat: float | None = None
+    clusters: bool = False
+
+    @property
+    def calibrated(self) -> str:
+        """What is to be known of the probabilities."""
+        if self.clusters:
+            return "of clusters, as the prior says them"
+        if self.heat is None:
+            return f"as they are said: fewer than {FEWEST} labelled validation examples to calibrate them by"
+        return f"calibrated on labelled validation examples, temperature {self.heat:.3f}"
 
     def __call__(self, x: Tensor) -> Tensor:
         return torch.log_softmax(self.say(x).double() / (self.heat or 1.0), 1).cpu()
@@ -57,9 +67,9 @@ def namer_of(run: Run, model: Model, by: str | None) -> Namer:
         )
     if by == "model" and not isinstance(model, Classifies):
         raise UserError(f"the model of {run.path} does not name classes itself; give --by probe, or train few-labels")
-    own = _Own(run)
-    say = model.classify if by == "model" and isinstance(model, Classifies) else _probe(run, model, own)
-    return Namer(say, tuple(run.labels.columns), _words(by), _heat(run, model, say, by, own))
+    say = model.classify if by == "model" and isinstance(model, Classifies) else _probe(run, model)
+    how = {"model": "the model itself", "probe": "a linear probe of its codes"}[by]
+    return Namer(say, tuple(run.labels.columns), how, _heat(run, model, say, by))
 
 
 def _usual(run: Run, model: Model) -> str:
@@ -68,32 +78,22 @@ def _usual(run: Run, model: Model) -> str:
     return "clusters" if run.labels is None and _mixture(model) is not None else "probe"
 
 
-def _words(by: str) -> str:
-    return {"model": "the model itself", "probe": "a linear probe of its codes"}[by]
+def _labelled(run: Run, split: str) -> Dataset | None:
+    """The labelled examples of a split of the run's own data; None where there are none."""
+    data = open_data(run.recipe["data"])
+    if data.fingerprint != run.facts["fingerprint"]:
+        raise UserError(
+            f"the data of {run.path} has changed since it was trained, and its labels are wanted; restore it"
+        )
+    part = data.splits.get(split)
+    if part is None or part.y is None or not bool((part.y != BLANK).any()):
+        return None
+    return replace(data, space=run.space, splits={split: known(part)})
 
 
-class _Own:
-    """The run's own data, opened when something has to be learned from it."""
-
-    def __init__(self, run: Run) -> None:
-        self.run, self.data = run, None
-
-    def labelled(self, split: str) -> Dataset | None:
-        """The labelled examples of a split as a set of their own; None where there are none."""
-        from dataclasses import replace
-
-        data = open_data(self.run.recipe["data"])
-        if data.fingerprint != self.run.facts["fingerprint"]:
-            raise UserError(
-                f"the data of {self.run.path} has changed since it was trained, and its labels are wanted; restore it"
-            )
-        part = data.splits.get(split)
-        if part is None or part.y is None or not bool((part.y != BLANK).any()):
-            return None
-        return replace(data, splits={split: known(part)})
-
-
-def _gathered(data: Dataset, split: str, say: Callable[[Tensor], Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
+def _gathered(
+    data: Dataset, split: str, say: Callable[[Tensor], Tensor], device: torch.device
+) -> tuple[Tensor, Tensor]:
     """What is said of each labelled example, and its label; of very many, the first."""
     said, labels, count = [], [], 0
     for batch in Batches(data, split, ROWS, device=device, shuffle=False).sweep(ROWS):
@@ -106,11 +106,11 @@ def _gathered(data: Dataset, split: str, say: Callable[[Tensor], Tensor], device
     return torch.cat(said), torch.cat(labels)
 
 
-def _heat(run: Run, model: Model, say: Callable[[Tensor], Tensor], by: str, own: _Own) -> float | None:
+def _heat(run: Run, model: Model, say: Callable[[Tensor], Tensor], by: str) -> float | None:
     """The temperature, fitted to labelled validation examples and kept; None where there are too few of them."""
     if (kept := run.kept(f"temperature_{by}")) is not None:
         return float(kept[0]["heat"])
-    data = own.labelled("valid")
+    data = _labelled(run, "valid")
     if data is None or len(data.splits["valid"]) < FEWEST:
         return None
     said, y = _gathered(data, "valid", say, device_of(model))
@@ -119,7 +119,7 @@ def _heat(run: Run, model: Model, say: Callable[[Tensor], Tensor], by: str, own:
     return heat
 
 
-def _probe(run: Run, model: Model, own: _Own) -> Callable[[Tensor], Tensor]:
+def _probe(run: Run, model: Model) -> Callable[[Tensor], Tensor]:
     if not isinstance(model, Encodes):
         raise UserError(f"{type(model).__name__}, the model of {run.path}, encodes nothing that could be probed")
     labels = getattr(model, "labels", None)
@@ -129,7 +129,7 @@ def _probe(run: Run, model: Model, own: _Own) -> Callable[[Tensor], Tensor]:
             "that is told none"
         )
     kept = run.kept("probe")
-    tensors = kept[0] if kept else _fitted(run, model, own)
+    tensors = kept[0] if kept else _fitted(run, model)
     device = device_of(model)
     centre, scale, weight, bias = (tensors[k].to(device) for k in ("centre", "scale", "weight", "bias"))
 
@@ -139,15 +139,15 @@ def _probe(run: Run, model: Model, own: _Own) -> Callable[[Tensor], Tensor]:
     return say
 
 
-def _fitted(run: Run, model: Encodes, own: _Own) -> dict[str, Tensor]:
+def _fitted(run: Run, model: Encodes) -> dict[str, Tensor]:
     from sklearn.linear_model import LogisticRegression
 
-    data = own.labelled("train")
+    data = _labelled(run, "train")
     if data is None:
         raise UserError(f"no training example of {run.path} has a label, so no probe can be fitted")
     codes, y = _gathered(data, "train", model.encode, device_of(model))
     centre, scale = codes.mean(0), codes.std(0, correction=0).clamp_min(1e-6)
-    seen = y.unique()
+    seen = torch.tensor(sorted(set(y.tolist())))
     if len(seen) < 2:
         raise UserError(f"the labelled training examples of {run.path} are all of one class; label some of another")
     fitted = LogisticRegression(C=CLOSENESS, max_iter=1000).fit(((codes - centre) / scale).numpy(), y.numpy())
@@ -180,4 +180,6 @@ def _clusters(model: Model) -> Namer:
         each = prior.parts.log_prob(z[:, None])
         return torch.log_softmax(each + prior.log_weight, 1)
 
-    return Namer(say, tuple(f"cluster {k}" for k in range(count)), "the clusters of its prior, which know no classes")
+    return Namer(
+        say, tuple(f"cluster {k}" for k in range(count)), "the clusters of its prior, which know no classes", None, True
+    )

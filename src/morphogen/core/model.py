@@ -107,8 +107,6 @@ class Decodes(Protocol):
 class Classifies(Protocol):
     """Says how likely each class is: log probabilities, (n, classes)."""
 
-    labels: Vector
-
     def classify(self, x: Tensor) -> Tensor: ...
 
 

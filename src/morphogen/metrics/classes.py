@@ -57,11 +57,15 @@ class Verdict:
     def of_each(self, names: tuple[str, ...]) -> list[dict[str, object]]:
         """Precision, recall and count of each class; None where nothing was said, or is there, to take a share of."""
         right, there, said = self.counts.diagonal(), self.counts.sum(1), self.counts.sum(0)
-        share = lambda a, b: float(a / b) if b else None  # noqa: E731
-        return [
-            {"class": name, "precision": share(right[k], said[k]), "recall": share(right[k], there[k]), "n": int(there[k])}
-            for k, name in enumerate(names)
-        ]
+        facts: list[dict[str, object]] = []
+        for k, name in enumerate(names):
+            facts.append({"class": name, "precision": _share(right[k], said[k]), "recall": _share(right[k], there[k])})
+            facts[-1]["n"] = int(there[k])
+        return facts
+
+
+def _share(part: Tensor, whole: Tensor) -> float | None:
+    return float(part / whole) if whole else None
 
 
 def calibration_error(log_p: Tensor, y: Tensor) -> float:

@@ -40,6 +40,8 @@ class Lower(Encodes, Decodes, Scores, Plays, Protocol):
 class Upper(Encodes, Decodes, Samples, Classifies, Plays, Protocol):
     """What stands above: it names classes of codes."""
 
+    labels: Vector
+
 
 @register("models")
 class stacked(Model):
