@@ -28,7 +28,7 @@ from morphogen.oddities.residual import heat
 
 __all__ = ["USUAL", "Detector", "Found"]
 
-USUAL = ("typicality", "reconstruction", "residual", "place", "neighbours")  # what is looked at unasked
+USUAL = ("typicality", "residual", "neighbours")  # what is looked at unasked
 NOISE = 0
 
 

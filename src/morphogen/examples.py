@@ -102,9 +102,10 @@ def _own(run: Run, binary: str | None) -> Dataset:
 
 
 def _named(run: Run, name: str, binary: str | None) -> Dataset:
-    """A set by name, prepared as the run's own data was: binarised, say."""
+    """A set by name, prepared as the run's own data was, binarised, say; all classes of it."""
     own: Mapping[str, Any] = run.recipe["data"]
-    asked = dict(own) if name == called(run.recipe["data"]) else {"use": name}
+    whole = {key: value for key, value in own.items() if key != "only"}
+    asked = whole if name == called(own) else {"use": name}
     how = binary or own.get("binary")
     return _as_of(open_data(asked | ({"binary": how} if how else {})), run.space, run.path)
 

@@ -16,6 +16,7 @@ from morphogen.core.noise import Noise
 from morphogen.data.binary import Binary, binarise
 from morphogen.data.dataset import Dataset, Split
 from morphogen.data.labels import few
+from morphogen.data.only import Only, only
 from morphogen.data.stamp import restamp
 from morphogen.data.stores import subset
 from morphogen.errors import UserError, did_you_mean
@@ -27,14 +28,15 @@ ARRAYS = (".npy", ".npz")
 
 def common(
     *,
+    only: Only | None = None,
     limit: PositiveInt | None = None,
     labels: PositiveInt | None = None,
     labels_seed: NonNegativeInt | None = None,
     binary: Binary | None = None,
     strict: bool = False,
 ) -> None:
-    """What can be asked of every set: so many training examples, labels of so many a class, which ones, two levels, no
-    bad file forgiven."""
+    """What can be asked of every set: some classes, so many training examples, labels of so many a class, which ones,
+    two levels, no bad file forgiven."""
 
 
 def open_data(spec: str | Path | Mapping[str, Any], **options: Any) -> Dataset:
@@ -45,6 +47,8 @@ def open_data(spec: str | Path | Mapping[str, Any], **options: Any) -> Dataset:
     """
     chosen, asked = _read(spec, options)
     data: Dataset = chosen()
+    if asked["only"] is not None:
+        data = only(data, asked["only"])
     if asked["limit"]:
         data = limited(data, asked["limit"])
     if asked["labels"]:

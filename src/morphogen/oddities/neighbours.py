@@ -39,7 +39,7 @@ class neighbours(Oddity):
 
     def learn(self, seen: Tensor) -> dict[str, Tensor]:
         scale = seen.std(0, correction=0)
-        scale = scale.clamp_min(1e-3 * float(scale.max()) + 1e-12)
+        scale = scale.clamp_min(0.1 * float(scale.max()) + 1e-12)  # a number that hardly moves is no witness
         every = -(-len(seen) // KEPT)
         return {"scale": scale, "codes": (seen / scale)[::every]}
 
