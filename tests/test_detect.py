@@ -23,6 +23,7 @@ from morphogen.core.build import names, part, register
 from morphogen.core.noise import Alike
 from morphogen.core.oddity import Look
 from morphogen.core.space import Image, Vector
+from morphogen.data.find import open_data, resolve
 from morphogen.detector import USUAL, Detector
 from morphogen.errors import Failure, UserError
 from morphogen.models.vae import vae
@@ -262,8 +263,8 @@ def test_what_was_learned_comes_back(plane: Plane, detector: Detector) -> None:
     again = Detector.from_tensors(plane.model, detector.tensors(), json.loads(json.dumps(detector.facts())))
     x = Batch(2 * plane.draw(40))
     assert torch.equal(again.score(x).oddness, detector.score(x).oddness)
-    few = again.only(["place", "typicality"])
-    assert few.names == ("place", "typicality")
+    few = again.only(["residual", "typicality"])
+    assert few.names == ("residual", "typicality")
     assert torch.equal(few.score(x).surprises[:, 1], detector.score(x).surprises[:, 0])
 
 
@@ -312,6 +313,40 @@ def test_a_model_gives_the_scores_that_it_can(spec: dict[str, Any], gives: set[s
     if "typicality" not in gives:
         with pytest.raises(UserError, match="use reconstruction"):
             Detector.fit(model, [Batch(x)], [Batch(x)], ["likelihood"])
+
+
+# Some classes of a set
+
+
+def test_a_set_may_be_of_some_classes_only() -> None:
+    whole, some = open_data("digits"), open_data("digits", only=[3, "5"])
+    for name, split in some.splits.items():
+        assert split.y is not None
+        assert set(split.y.tolist()) == {3, 5}
+        theirs = whole.splits[name]
+        assert theirs.y is not None
+        rows = torch.nonzero((theirs.y == 3) | (theirs.y == 5)).flatten()
+        assert torch.equal(split.x.gather(torch.arange(len(split))), theirs.x.gather(rows))
+    assert some.classes == whole.classes
+    assert len({whole.fingerprint, some.fingerprint, open_data("digits", only=3).fingerprint}) == 3
+    assert resolve("digits", only=3)["only"] == ["3"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"), [(["eleven"], "there are: 0, 1"), ([], "name more"), ([{}], "no class"), ("", "no class")]
+)
+def test_classes_that_are_not_there_are_refused(asked: Any, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        open_data("digits", only=asked)
+
+
+def test_the_whole_set_is_meant_by_its_name(tmp_path: Path) -> None:
+    leaves = {"data.only": 3, "model.net.widths": [32], "model.latent": 4}
+    run = mg.train("vae", "digits", leaves, steps=200, run=tmp_path / "run", quiet=True, device="cpu")
+    own, whole = run.detect(false_alarms=0.2), run.detect("digits", false_alarms=0.2)
+    assert own["examples"] == len(open_data("digits", only=3).splits["test"])
+    assert whole["examples"] == len(open_data("digits").splits["test"])
+    assert whole["odd"] > 0.7 * whole["examples"]
 
 
 # The task
@@ -369,8 +404,8 @@ def test_more_scores_are_learned_when_they_are_asked_for(run: Path) -> None:
     assert said["protocol"]["scores"] == ["complexity", "place"]
     kept = Run.open(run / "run").kept("oddity")
     assert kept is not None
-    assert set(kept[1]["scores"]) == {*USUAL, "complexity"}
-    assert set(detector_of(opened.run, opened.model).names) == {*USUAL, "complexity"}
+    assert set(kept[1]["scores"]) == {*USUAL, "complexity", "place"}
+    assert set(detector_of(opened.run, opened.model).names) == {*USUAL, "complexity", "place"}
 
 
 def test_two_sets_are_told_apart(run: Path) -> None:
