@@ -43,6 +43,14 @@ def fresh(path, data, facts=None, **model):
     return run
 
 
+def customers(path):
+    """A table of numbers and words with gaps."""
+    draw = np.random.default_rng(0)
+    rows = [f"{draw.integers(18, 90)},{draw.choice(['red', 'blue', 'green'])},{draw.normal():.2f}," for _ in range(300)]
+    path.write_text("age,colour,size,note\n" + "\n".join(f"{row}{'hi' if len(row) % 2 else ''}" for row in rows))
+    return path
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     return tmp_path_factory.mktemp("border")
@@ -61,6 +69,7 @@ def runs(home):
         "tokens": fresh(home / "tokens", "patterns"),
         "vector": fresh(home / "vector", "blobs"),
         "sound": fresh(home / "sound", "digits", sound.facts()),
+        "table": fresh(home / "table", str(customers(home / "customers.csv"))),
         "told": fresh(home / "told", "digits", labelled=True),
         "point": fresh(home / "point", "digits", posterior="point", terms=["distortion"]),
         "plane": fresh(home / "plane", "digits", latent=2),
@@ -89,7 +98,7 @@ def do(capsys, home, monkeypatch):
     return run
 
 
-SPACES = ("image", "tokens", "vector", "sound")
+SPACES = ("image", "tokens", "vector", "sound", "table")
 OF_A_RUN = {
     "sample": ["-n", "5", "--seed", "3"],
     "reconstruct": ["-n", "4"],
@@ -152,14 +161,14 @@ def test_codes_and_back(do, runs, space, home, tmp_path):
     with np.load(codes, allow_pickle=False) as held:
         assert held["x"].shape[1:] == (3,)
         assert len(held["names"]) == len(held["x"])
-        assert ("y" in held.files) == (space != "sound")
+        assert ("y" in held.files) == (space not in ("sound", "table"))
     assert do("decode", runs[space].path, codes, "-o", back)[0] == 0
     stored, _ = files.load_examples([back], runs[space].space)
     assert len(stored) == len(np.load(codes)["x"])
 
 
 @pytest.mark.parametrize(("space", "suffix"), [("image", "png"), ("image", "gif"), ("vector", "csv"), ("sound", "wav"),
-                                               ("tokens", "jsonl"), ("image", "npz")])  # fmt: skip
+                                               ("table", "csv"), ("tokens", "jsonl"), ("image", "npz")])  # fmt: skip
 def test_an_output_gives_its_recipe_back(do, runs, space, suffix, tmp_path):
     path = tmp_path / f"out.{suffix}"
     assert do("sample", runs[space].path, "-n", "3", "--seed", "5", "-o", path)[0] == 0

@@ -18,6 +18,7 @@ import torch
 from morphogen import machine, recipe
 from morphogen.core.build import part
 from morphogen.core.space import Image
+from morphogen.core.table import Number, Table, Word
 from morphogen.data.binary import binarise
 from morphogen.data.dataset import Dataset
 from morphogen.data.labels import few
@@ -51,8 +52,21 @@ def pictures(channels: int, levels: int) -> Dataset:
     return dataset_of("shapes", Image(SIDE, SIDE, channels, levels), parts, {}, classes=CLASSES)
 
 
+def rows() -> Dataset:
+    """Numbers and words with gaps."""
+    space = Table((Number("n", (0.0, 1.0, 9.0), (-2.0, 0.0, 2.0), 1), Word("w", tuple("abc")), Number("m")))
+    draw = torch.Generator().manual_seed(0)
+    y = torch.randint(0, 3, (96,), generator=draw)
+    number, gap = torch.rand(96, 2, generator=draw).double(), torch.rand(96, 3, generator=draw) < 0.1
+    x = torch.stack([y + number[:, 0], y.double(), number[:, 1]], 1).where(~gap, math.nan)
+    parts = {"train": (x[:64], y[:64]), "valid": (x[64:80], y[64:80]), "test": (x[80:], y[80:])}
+    return dataset_of("rows", space, parts, {}, classes=CLASSES)
+
+
 def data_for(tree: dict[str, Any]) -> Dataset:
     """As large and as colourful as is needed, binarised where the recipe says so."""
+    if tree["model"].get("likelihood") == "mixed":
+        return rows()
     asked = tree.get("data", {})
     colours = asked.get("use") in ("cifar10", "sprites", "stacked-mnist")
     data = pictures(3 if colours else 1, 256 if colours else 64)

@@ -16,9 +16,11 @@ from morphogen.beside import labels_beside
 from morphogen.core.batch import Batch
 from morphogen.core.build import names as on_shelf
 from morphogen.core.space import Space
+from morphogen.core.table import Table
 from morphogen.data.batches import Batches
 from morphogen.data.dataset import Dataset, Split
 from morphogen.data.find import called, open_data
+from morphogen.data.rows import known_rows
 from morphogen.data.stamp import digest
 from morphogen.data.stores import MemoryStore, subset
 from morphogen.errors import UserError, did_you_mean
@@ -149,15 +151,15 @@ def _stored(said: Any, space: Space) -> Tensor:
         x = torch.as_tensor(x).detach().cpu()
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"neither a name, nor paths, nor an array of examples: {error}") from None
-    if x.is_floating_point() and not bool(x.isfinite().all()):
-        raise UserError("the array holds values that are not finite; mend or drop those rows")
     like = space.write(torch.zeros(1, *space.shape))
-    if space.levels and x.is_floating_point() and x.shape[1:] == space.shape:
+    if x.is_floating_point() and not bool((x.isfinite() | (x.isnan() & space.gaps)).all()):
+        raise UserError("the array holds values that are not finite; mend or drop those rows")
+    if (space.levels or space.gaps) and x.is_floating_point() and x.shape[1:] == space.shape:
         x = space.write(x)
     if x.shape[1:] != like.shape[1:] or not len(x):
         wanted = " or ".join(dict.fromkeys(str(("n", *s)) for s in (tuple(like.shape[1:]), tuple(space.shape))))
         raise UserError(f"an array of {tuple(x.shape)} does not fit the model; its examples are {wanted}")
-    return x.to(like.dtype)
+    return known_rows(x, space, "the array") if isinstance(space, Table) else x.to(like.dtype)
 
 
 def _classes(run: Run, paths: Sequence[Path], names: Sequence[str]) -> tuple[Tensor | None, tuple[str, ...]]:

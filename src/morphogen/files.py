@@ -19,6 +19,7 @@ from torch import Tensor
 
 from morphogen import formats, notes, readers
 from morphogen.core.space import Image, Sound, Space, Tokens, Vector
+from morphogen.core.table import Table
 from morphogen.errors import Failure, UserError
 from morphogen.sheet import contact_sheet
 from morphogen.terminal import show
@@ -43,6 +44,7 @@ WRITERS: dict[type[Space], dict[str, Writer]] = {
     Tokens: {".txt": formats.txt, ".jsonl": formats.jsonl} | ANY,
     Vector: {".csv": formats.csv} | ANY,
     Sound: {".wav": formats.wav} | ANY,
+    Table: {".csv": formats.rows} | ANY,
 }
 
 

@@ -18,10 +18,12 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from morphogen.core.space import Image, Sound, Space, Tokens, Vector
+from morphogen.core.table import Table
+from morphogen.data.rows import texts
 from morphogen.sheet import TILE, contact_sheet, enlarge, on_checks, pixels
 from morphogen.terminal import text
 
-__all__ = ["KEY", "csv", "gif", "jsonl", "npy", "npz", "png", "single_png", "txt", "wav"]
+__all__ = ["KEY", "csv", "gif", "jsonl", "npy", "npz", "png", "rows", "single_png", "txt", "wav"]
 
 Note = Mapping[str, Any] | None
 KEY = "morphogen"
@@ -99,6 +101,15 @@ def csv(values: Tensor, space: Vector, note: Note) -> bytes:
     writer = tables.writer(out, lineterminator="\n")
     writer.writerow(space.columns or [f"c{i}" for i in range(space.length)])
     writer.writerows([f"{v:.9g}" for v in row] for row in space.write(values.detach().cpu()).tolist())
+    return f"# {_told(note)}\n{out.getvalue()}".encode()
+
+
+def rows(values: Tensor, space: Table, note: Note) -> bytes:
+    """The same of a table: words as words, nothing where a cell is missing."""
+    out = io.StringIO(newline="")
+    writer = tables.writer(out, lineterminator="\n")
+    writer.writerow(space.names)
+    writer.writerows(texts(space.write(values.detach().cpu()), space))
     return f"# {_told(note)}\n{out.getvalue()}".encode()
 
 

@@ -16,7 +16,10 @@ import torch
 from torch import Tensor
 
 from morphogen.core.space import Image, Sound, Space, Tokens, Vector
+from morphogen.core.table import Table
 from morphogen.data.pictures import SUFFIXES, Refused, decode, glance, quiet, shown
+from morphogen.data.rows import known_rows, read_rows
+from morphogen.data.sheet import ENDINGS
 from morphogen.errors import UserError
 from morphogen.formats import KEY, LONGEST
 
@@ -35,6 +38,8 @@ def reader(ending: str, space: Space) -> Reader | None:
         return _read_text
     if isinstance(space, Vector) and ending == ".csv":
         return _read_csv
+    if isinstance(space, Table) and ending in ENDINGS:
+        return read_rows
     return _read_wav if isinstance(space, Sound) and ending == ".wav" else None
 
 
@@ -74,6 +79,8 @@ def _read_array(path: Path, space: Space, fit: bool) -> Tensor:
         raise UserError(
             f"{shown(path)}: examples of shape {tuple(stored.shape[1:])}, the model's are {tuple(like.shape[1:])}"
         )
+    if isinstance(space, Table):
+        return known_rows(stored, space, shown(path))
     if stored.is_floating_point() and not bool(stored.isfinite().all()):
         raise UserError(f"{shown(path)} holds values that are not finite; mend or drop those rows")
     if isinstance(space, Image) and stored.is_floating_point():

@@ -64,7 +64,7 @@ def _data(run: Run) -> str:
         "classes": ", ".join(map(str, facts["classes"][:20])) if facts.get("classes") else "",
         "made": facts.get("protocol", ""),
         "licence": facts.get("licence", ""),
-        "skipped": f"{facts['skipped']} files, listed in skipped.tsv" if facts.get("skipped") else "",
+        "skipped": f"{facts['skipped']}, listed in skipped.tsv" if facts.get("skipped") else "",
         "fingerprint": f"`{facts['fingerprint'][:16]}`",
     }
     return "## Data\n\n" + _table(rows)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from morphogen.core.space import Image, Sound, Space, Tokens
+from morphogen.core.table import Table
+from morphogen.data.rows import texts
 from morphogen.sheet import pixels
 
 __all__ = ["show"]
@@ -15,6 +19,8 @@ RAMP = " .:-=+*#%@"
 BARS = "▁▂▃▄▅▆▇█"
 SIDE = 32  # Larger pictures are thinned to so many columns.
 WIDTH = 100
+COLUMN = 20
+PLAIN = dict.fromkeys([*range(32), *range(127, 160)], " ")  # no cell moves the cursor
 
 
 def show(values: Tensor, space: Space, *, colour: bool = False, count: int = 4) -> str:
@@ -26,8 +32,22 @@ def show(values: Tensor, space: Space, *, colour: bool = False, count: int = 4) 
         return "\n".join(text(row, space) for row in few.tolist())
     if isinstance(space, Sound):
         return "\n".join(_spark(row) for row in few.float().mean(1).numpy())
+    if isinstance(space, Table):
+        return _rows(few, space)
     rows = space.write(few).reshape(len(few), -1).tolist()
     return "\n".join("  ".join(f"{v:9.4g}" for v in row[:8]) + (" ..." if len(row) > 8 else "") for row in rows)
+
+
+def _rows(few: Tensor, space: Table) -> str:
+    """The names of the columns and a line for each row, as many columns as the page is wide."""
+    lines = [[name.translate(PLAIN)[:COLUMN] for name in space.names]]
+    lines += [[cell.translate(PLAIN)[:COLUMN] for cell in row] for row in texts(space.write(few), space)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    fits = sum(total <= WIDTH for total in accumulate(width + 2 for width in widths)) or 1
+    more = " ..." if fits < len(widths) else ""
+    return "\n".join(
+        "  ".join(cell.rjust(width) for cell, width in zip(line[:fits], widths, strict=False)) + more for line in lines
+    )
 
 
 def text(row: list[int], space: Tokens) -> str:

@@ -20,11 +20,15 @@ class Family(nn.Module):
     """Tensor -> Distribution over `space`; `out` is what a network must say for it, in float32."""
 
     symbols: ClassVar[bool] = False  # whether it can speak of tokens, which are no numbers
+    cells: ClassVar[bool] = False  # whether it can speak of the cells of a table, some of which are missing
+    drawn: ClassVar[bool] = False  # whether a new example is a draw from it, not its centre
 
     def __init__(self, space: Space, numbers: int) -> None:
         super().__init__()
         if space.kind == "tokens" and not self.symbols:
             raise UserError(f"{type(self).__name__} speaks of numbers, and tokens are symbols; use categorical")
+        if space.gaps and not self.cells:
+            raise UserError(f"{type(self).__name__} speaks of numbers, and a table has words and gaps; use mixed")
         self.space, self.numbers = space, numbers
         self.out = space.times(numbers)
         self.event = len(space.shape)

@@ -23,6 +23,7 @@ class Space:
 
     kind: ClassVar[str]
     plural: ClassVar[str] = "examples"  # what many of them are called
+    gaps: ClassVar[bool] = False  # whether a stored value may be missing (NaN)
     levels: int
 
     @property
@@ -183,6 +184,10 @@ def space_from_facts(facts: dict[str, Any]) -> Space:
     """
     facts = dict(facts) if isinstance(facts, dict) else {}
     kind = facts.pop("kind", None)
+    if kind == "table":
+        from morphogen.core.table import Table  # it is built upon this file
+
+        return Table.from_facts(facts)
     if not isinstance(kind, str) or kind not in _KINDS:
         raise UserError(f"unknown kind of space {kind!r}; {did_you_mean(str(kind), _KINDS)}")
     facts = {k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()}

@@ -19,6 +19,9 @@ from morphogen.core.space import Space
 __all__ = ["Batch", "Dataset", "Split", "Store"]
 
 
+NAMED = 5  # of what was skipped
+
+
 class Store(Protocol):
     """Examples at rest: in memory, on the device, or in a file that is larger than memory."""
 
@@ -63,6 +66,12 @@ class Dataset:
     protocol: str = ""
     skipped: list[tuple[str, str]] = field(default_factory=list)
     judge: str = ""  # whose features tell its samples apart, where the classes themselves are not what to learn
+
+    @property
+    def left_out(self) -> str:
+        """The first of what was skipped, in words."""
+        few = "; ".join(f"{name}: {reason}" for name, reason in self.skipped[:NAMED])
+        return f"left out of {self.name}: {few}{' ...' * (len(self.skipped) > NAMED)} (skipped.tsv)"
 
     def facts(self) -> dict[str, Any]:
         """What a run keeps of its data, so that it can be used where the data is not."""

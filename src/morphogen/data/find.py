@@ -23,7 +23,7 @@ from morphogen.errors import UserError, did_you_mean
 
 __all__ = ["called", "open_data", "resolve"]
 
-ARRAYS = (".npy", ".npz")
+ARRAYS, TABLES = (".npy", ".npz"), (".csv", ".tsv", ".parquet")
 
 
 def common(
@@ -113,8 +113,10 @@ def _look(word: str) -> dict[str, Any]:
         return {"use": "folder", "path": str(path)}
     if path.suffix.lower() in ARRAYS and path.is_file():
         return {"use": "array", "path": str(path)}
+    if path.suffix.lower() in TABLES and path.is_file():
+        return {"use": "table", "path": str(path)}
     if path.exists():
-        raise UserError(f"{word} is neither a folder of pictures nor one of {', '.join(ARRAYS)}")
+        raise UserError(f"{word} is neither a folder of pictures nor one of {', '.join((*ARRAYS, *TABLES))}")
     raise UserError(f"there is no data set and no file {word!r}; {did_you_mean(word, names('data'))}")
 
 

@@ -16,6 +16,8 @@ def natural(space: Space) -> str:
     """
     if space.kind == "tokens":
         return "categorical"
+    if space.kind == "table":
+        return "mixed"
     if space.levels == 2:
         return "bernoulli"
     return "logistics" if space.levels > 2 else "normal-shared"

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import ModuleList
 
 from morphogen.core.batch import Batch
-from morphogen.core.build import Family, Net, Prior, Term, part, register
+from morphogen.core.build import Augment, Family, Net, Prior, Term, part, register
 from morphogen.core.conditional import Conditional, one_hot
 from morphogen.core.distribution import Distribution, tempered
 from morphogen.core.inference import Inference, Latent
@@ -47,6 +47,7 @@ class vae(Model):
         terms: list[Term] = ["distortion", "rate"],  # type: ignore[list-item]  # noqa: B006  (never written to)
         samples: Count = 1,
         labelled: bool = False,
+        augment: Augment | None = None,
     ) -> None:
         super().__init__()
         if labelled and labels is None:
@@ -59,6 +60,7 @@ class vae(Model):
         self.posterior = Conditional(net, posterior, space, self.code, self.labels)
         self.likelihood = Conditional(decoder or net, likelihood, self.code, space, self.labels)
         self.prior = prior(self.code, space)
+        self.augment = augment(space) if augment else None
         self.terms = cast("Sequence[Cost]", ModuleList(term(space) for term in terms))
         for term in self.terms:
             term.join(self)
@@ -80,7 +82,8 @@ class vae(Model):
         return Inference(x, self.likelihood(z, given), [Latent(z, q, self.prior(self.posterior))], self)
 
     def play(self, batch: Batch, step: int) -> Iterator[Turn]:
-        inference = self.infer(batch.x, batch.y, int(self.samples(step)))
+        x = batch.x if self.augment is None else self.augment(batch.x)
+        inference = self.infer(x, batch.y, int(self.samples(step)))
         for term in self.terms:
             yield from term.rehearse(inference, step)
         costs = [term.weight(step) * term(inference, step).mean() for term in self.terms]
@@ -109,4 +112,5 @@ class vae(Model):
         z = tempered(self.prior(self.posterior), n, temperature)
         if self.labels is not None and y is None:
             y = torch.arange(n, device=z.device) % self.labels.length
-        return self.decode(z, y)
+        likelihood: Distribution = self.likelihood(z, self.condition(y))
+        return likelihood.sample() if self.likelihood.family.drawn else likelihood.centre

@@ -33,7 +33,7 @@ def show(run: OpenRun) -> dict[str, Any]:
         said[f"course of {name}"] = sparkline(course(records)[name])
     said |= {name: value for name, value in latest.items() if name != "fraction"}
     if facts.get("skipped"):
-        said["skipped"] = f"{facts['skipped']} files, listed in {run.path / 'skipped.tsv'}"
+        said["skipped"] = f"{facts['skipped']}, listed in {run.path / 'skipped.tsv'}"
     events = [f"step {r.get('step', 0)}: {r['event']}" for r in records if "event" in r]
     return said | ({"events": events[-5:]} if events else {})
 

@@ -1,0 +1,95 @@
+"""Rows of a table that a model already knows: from a person's file by the names of its columns, and back to text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from morphogen.core.table import Number, Table, Word
+from morphogen.data.columns import MISSING, number, plain_number
+from morphogen.data.pictures import shown
+from morphogen.data.sheet import Sheet, read_sheet
+from morphogen.errors import UserError, did_you_mean
+
+__all__ = ["known_rows", "read_rows", "texts"]
+
+FIT = "mend it, or let it count as missing (fit)"
+
+
+def read_rows(path: Path, space: Table, fit: bool) -> Tensor:
+    """The rows of a file as the model's columns, in whatever order they stand; columns of other names are left alone.
+
+    With `fit`, what the model does not know counts as missing: a column, a word, a number that is none.
+    """
+    sheet = read_sheet(path, strict=True)
+    stored = torch.full((len(sheet), len(space.columns)), math.nan, dtype=torch.float64)
+    for place, column in enumerate(space.columns):
+        if column.name not in sheet.names:
+            if fit:
+                continue
+            raise UserError(
+                f"{shown(path)} has no column {column.name!r}, which the model knows; "
+                f"{did_you_mean(column.name, sheet.names)}; name it so, or let it count as missing (fit)"
+            )
+        stored[:, place] = torch.tensor(_cells(sheet, sheet.names.index(column.name), column, fit), dtype=torch.float64)
+    if bool(stored.isnan().all()):
+        raise UserError(f"{shown(path)} has no cell that the model knows; its columns are {', '.join(space.names[:8])}")
+    return stored
+
+
+def _cells(sheet: Sheet, place: int, column: Number | Word, fit: bool) -> list[float]:
+    value = number if isinstance(column, Number) else _place_of(column)
+    values = []
+    for row, cell in enumerate(sheet.columns[place]):
+        try:
+            values.append(value(cell))
+        except ValueError as error:
+            if not fit:
+                raise UserError(f"{sheet.where(row)}, column {column.name!r}: {error}; {FIT}") from None
+            values.append(math.nan)
+    return values
+
+
+def _place_of(column: Word) -> Callable[[str], float]:
+    place = {word: float(i) for i, word in enumerate(column.words)}
+
+    def find(cell: str) -> float:
+        if cell in place:
+            return place[cell]
+        if cell in MISSING:
+            return math.nan
+        try:  # 1.0 is the word 1
+            return place[plain_number(number(cell))]
+        except (ValueError, KeyError):
+            raise ValueError(f"{cell[:40]!r} is none of its words; {did_you_mean(cell[:40], column.words)}") from None
+
+    return find
+
+
+def known_rows(stored: Tensor, space: Table, where: str) -> Tensor:
+    """Stored values as they lie in an array, each of them one that the columns can hold."""
+    stored = stored.double()
+    if bool(stored.isinf().any()):
+        raise UserError(f"{where} holds values that are not finite; mend or drop those rows (NaN is a missing cell)")
+    for place in space.words.tolist():
+        column, cells = space.columns[place], stored[:, place].nan_to_num(0.0)
+        if not bool(((cells >= 0) & (cells < column.width) & (cells == cells.round())).all()):
+            raise UserError(f"{where}: column {column.name!r} holds numbers of words outside 0 .. {column.width - 1}")
+    return stored
+
+
+def texts(stored: Tensor, space: Table) -> list[list[str]]:
+    """The cells of stored rows as a person writes them, empty where they are missing."""
+    return [[_text(value, column) for value, column in zip(row, space.columns, strict=True)] for row in stored.tolist()]
+
+
+def _text(value: float, column: Number | Word) -> str:
+    if math.isnan(value):
+        return ""
+    if isinstance(column, Word):
+        return column.words[int(value)]
+    return plain_number(value) if column.decimals >= 0 else f"{value:.9g}"

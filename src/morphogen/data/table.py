@@ -1,0 +1,82 @@
+"""Tables in .csv, .tsv and .parquet files: columns of numbers and words, found by looking, with gaps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from morphogen.core.build import register
+from morphogen.core.table import Column, Table, Word
+from morphogen.data.columns import Values, find_columns, on_normal_scale
+from morphogen.data.dataset import Dataset
+from morphogen.data.sheet import Sheet, read_sheet
+from morphogen.data.split import by_hash, row_hashes
+from morphogen.data.stamp import dataset_of
+from morphogen.errors import UserError, did_you_mean
+
+__all__ = ["table"]
+
+
+@register("data")
+def table(
+    *,
+    path: str,
+    target: str | None = None,
+    categorical: list[str] = [],  # noqa: B006  (never written to)
+    drop: list[str] = [],  # noqa: B006  (never written to)
+    valid: float = 0.1,
+    test: float = 0.1,
+    strict: bool = False,
+) -> Dataset:
+    """A table of your own, .csv, .tsv or .parquet: columns of numbers and words with gaps; `target` becomes the label,
+    `categorical` are words whatever they look like, `drop` is left out."""
+    file = Path(path)
+    sheet = read_sheet(file, strict=strict)
+    labels, classes = (None, ()) if target is None else _labels(sheet, target)
+    apart = [] if target is None else [target]
+    found = find_columns(sheet, categorical=set(categorical) - set(apart), drop=[*drop, *apart])
+    splits, how = by_hash(row_hashes(found.values), valid, test)
+    space = Table(tuple(_scaled(found.columns, found.values, splits["train"])))
+    stored = torch.from_numpy(found.values)
+    parts = {name: (stored[rows], None if labels is None else labels[rows]) for name, rows in splits.items()}
+    left_out = [(f"column {name}", why) for name, why in found.left_out if name not in (*apart, *drop)]
+    notes = [*sheet.said, *([f"{len(left_out)} columns left out"] if left_out else []), how]
+    options = {"target": target, "categorical": categorical, "drop": drop, "valid": valid, "test": test}
+    return dataset_of(
+        file.stem,
+        space,
+        parts,
+        options,
+        classes=classes,
+        protocol="; ".join(notes),
+        skipped=[*left_out, *sheet.skipped],
+    )
+
+
+def _scaled(columns: list[Column], values: Values, train: Tensor) -> list[Column]:
+    rows = train.numpy()
+    return [on_normal_scale(column, values[:, i], values[rows, i]) for i, column in enumerate(columns)]
+
+
+def _labels(sheet: Sheet, target: str) -> tuple[Tensor, tuple[str, ...]]:
+    """A column as class numbers, -1 where it is blank."""
+    if target not in sheet.names:
+        raise UserError(f"{sheet.path.name} has no column {target!r} (target); {did_you_mean(target, sheet.names)}")
+    place = sheet.names.index(target)
+    alone = Sheet(sheet.path, [target], [sheet.columns[place]], sheet.lines)
+    found = find_columns(alone, categorical=[target], drop=[])
+    column, values = found.columns[0], found.values[:, 0]
+    assert isinstance(column, Word)
+    if len(column.words) < 2:
+        raise UserError(
+            f"{sheet.path.name}: {target!r} is {column.words[0]!r} in all rows, and a target needs two classes"
+        )
+    if len(column.words) > max(20, len(sheet) // 5):
+        raise UserError(
+            f"{sheet.path.name}: {target!r} has {len(column.words):,} different values in {len(sheet):,} rows, which "
+            "are no classes; leave target away and it is a column like the others"
+        )
+    return torch.from_numpy(np.nan_to_num(values, nan=-1.0)).long(), column.words
