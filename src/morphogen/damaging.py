@@ -95,7 +95,7 @@ def damaged_examples(
         batch = data.first(len(data))
         if chained.unknown:
             raise UserError(f"to harm clean examples, say how much: {damage!r} leaves a strength open; use noise=0.1")
-        return Damaged(chained(batch.x), chained, batch.x, batch.y, data.names or [])
+        return Damaged(chained(run.space.opened(batch.x)), chained, batch.x, batch.y, data.names or [])
     y, named = _given(said, chained, run.path)
     y, named = y[:n], named[:n]
     labels = None if label is None else torch.full((len(y),), label)
@@ -125,7 +125,7 @@ def _given(said: Any, damage: Chain, where: Path) -> tuple[Tensor, list[str]]:
             stored, found = files.load_examples(path, damage.left)
         except UserError as error:
             raise UserError(f"{error}{_hint(damage)}") from None
-        ys.append(damage.left.read(stored))
+        ys.append(damage.left.opened(damage.left.read(stored)))
         named += found
     return torch.cat(ys), named
 

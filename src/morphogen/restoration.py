@@ -90,7 +90,7 @@ def summed(means: Tensor, draws: Tensor, space: Space) -> Restored:
         top = max(space.levels - 1, 1)
         means, draws = means.clamp(0, 1), (draws.clamp(0, 1) * top).round() / top
     deviation = draws.float().std(0, correction=0)
-    return Restored(means.float().mean(0), draws, *_ends(draws.float().sort(0).values), deviation)
+    return Restored(space.average(means, draws), draws, *_ends(draws.float().sort(0).values), deviation)
 
 
 def _ends(ordered: Tensor) -> tuple[Tensor, Tensor]:

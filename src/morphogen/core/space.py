@@ -61,6 +61,18 @@ class Space:
         """What a model says, to values as they are stored: the inverse of `read` on the data's own values."""
         return x
 
+    def opened(self, x: Tensor) -> Tensor:
+        """x with NaN where nothing was stored: what a damage calls missing."""
+        return x
+
+    def whole(self, where: Tensor) -> Tensor:
+        """Elements to hide, as whole as they are hidden: with one element of a cell go the others."""
+        return where
+
+    def average(self, means: Tensor, draws: Tensor) -> Tensor:
+        """The mean of what can be x, of the means given each code, and draws; both have samples in front."""
+        return means.float().mean(0)
+
     def facts(self) -> dict[str, Any]:
         """A plain dictionary from which `space_from_facts` makes this space again."""
         return {"kind": self.kind} | asdict(cast("Any", self))

@@ -142,13 +142,29 @@ class Table(Space):
     def write(self, x: Tensor) -> Tensor:
         stored = x.new_full((*x.shape[:-1], len(self.columns)), math.nan, dtype=torch.float64)
         if len(self.numbers):
-            units, scores = self._scale(x.device)
-            values = along(x[..., self.starts[self.numbers]].double(), scores, units)
-            stored[..., self.numbers] = self._rounded(values)
+            stored[..., self.numbers] = self._rounded(self._in_units(x))
         if len(self.words):
             places, real = (part.to(x.device) for part in self.groups)
             stored[..., self.words] = x[..., places].where(real, -math.inf).argmax(-1).double()
         return stored.where(x[..., self.width :] >= 0.5, math.nan)
+
+    def opened(self, x: Tensor) -> Tensor:
+        return x.masked_fill(self._cells(x[..., self.width :] < 0.5), math.nan)
+
+    def whole(self, where: Tensor) -> Tensor:
+        return self._cells(where[..., self.starts])
+
+    def _cells(self, columns: Tensor) -> Tensor:
+        """Of every element what is said of its column."""
+        return torch.cat([columns[..., self.column_of], columns], -1)
+
+    def average(self, means: Tensor, draws: Tensor) -> Tensor:
+        """Of numbers the mean in their own units, of words the mean chance."""
+        mean = means.float().mean(0)
+        if len(self.numbers):
+            values = self._in_units(draws).mean(0)
+            mean[..., self.starts[self.numbers]] = along(values, *self._scale(draws.device)).float()
+        return mean
 
     def _scale(self, device: torch.device) -> tuple[Tensor, Tensor]:
         return self._knots[0].to(device), self._knots[1].to(device)
@@ -172,17 +188,20 @@ class Table(Space):
     def _of_numbers(self) -> list[Number]:
         return [column for column in self.columns if isinstance(column, Number)]
 
-    def _rounded(self, values: Tensor) -> Tensor:
-        """Within the range that was seen, with as many decimals."""
-        columns = self._of_numbers()
+    def _in_units(self, x: Tensor) -> Tensor:
+        """The numbers of x in their own units, within the range that was seen."""
+        units, scores = self._scale(x.device)
         low, high = (
-            values.new_tensor([c.knots[i] if c.knots else away for c in columns])
-            for i, away in ((0, -math.inf), (-1, math.inf))
+            units.new_tensor([c.knots[end] if c.knots else away for c in self._of_numbers()])
+            for end, away in ((0, -math.inf), (-1, math.inf))
         )
-        tens = values.new_tensor([10.0 ** max(c.decimals, 0) for c in columns])
-        rounds = torch.tensor([c.decimals >= 0 for c in columns], device=values.device)
-        values = torch.where(rounds, (values * tens).round() / tens, values)
-        return values.clamp(low, high)
+        return along(x[..., self.starts[self.numbers]].double(), scores, units).clamp(low, high)
+
+    def _rounded(self, values: Tensor) -> Tensor:
+        """With as many decimals as each column has."""
+        decimals = torch.tensor([c.decimals for c in self._of_numbers()], device=values.device)
+        tens = 10.0 ** decimals.clamp_min(0).double()
+        return torch.where(decimals >= 0, (values * tens).round() / tens, values)
 
     def facts(self) -> dict[str, Any]:
         return {"kind": self.kind, "columns": [column.facts() for column in self.columns]}

@@ -59,8 +59,8 @@ class mask(Damage):
             sites = self.space.sites
             u = noise.uniform((len(x), *sites), event=len(sites), like=x)
             lost = (u < self.what).unsqueeze(1).expand(-1, self.space.depth, *sites)
-            return hidden(x, lost.reshape(x.shape))
-        return x if self.gone is None else hidden(x, self.gone.to(x.device))
+            return hidden(x, self.space.whole(lost.reshape(x.shape)))
+        return x if self.gone is None else hidden(x, self.space.whole(self.gone.to(x.device)))
 
     def read(self, y: Tensor) -> Tensor:
         if isinstance(self.what, float) and not bool(missing(y).any()):
@@ -68,7 +68,7 @@ class mask(Damage):
                 f"mask={self.what:g} draws at random what to hide, and nobody knows what was hidden in examples that "
                 "are damaged already; give mask=PICTURE, white where something is missing, or values that are NaN there"
             )
-        return y if self.gone is None else hidden(y, self.gone.to(y.device))
+        return y if self.gone is None else hidden(y, self.space.whole(self.gone.to(y.device)))
 
     def told(self) -> str:
         return f"mask={self.what:g}" if isinstance(self.what, float) else f"mask={self.what}"

@@ -57,6 +57,12 @@ class Mixed(Factorised):
         gumbel = -torch.log((-torch.log(u.clamp_min(1e-20))).clamp_min(1e-20))
         return self._elements(numbers, _largest(self.space, self.log_p + gumbel), self.mean.new_ones(1))
 
+    def moments(self) -> tuple[Tensor, Tensor]:
+        chance = torch.exp(self.log_p)
+        ones = self.mean.new_ones(1)
+        mean = self._elements(self.mean, chance, ones)
+        return mean, self._elements(torch.exp(2 * self.log_scale), chance * (1 - chance), 0 * ones)
+
     @property
     def centre(self) -> Tensor:
         return self._elements(self.mean, _largest(self.space, self.log_p), self.mean.new_ones(1))
