@@ -157,11 +157,10 @@ def _parser(task: Task, whole: bool = False) -> Parser:
     """The options of a task. The words between them are placed by `_placed`; in help (`whole`) they are listed too."""
     parser = Parser(
         prog=f"morphogen {task.name}",
-        description=f"{task.summary}.",
+        description=task.about,
         allow_abbrev=False,
         add_help=whole,
         argument_default=None,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     if whole:
         for name, many, required, help in _words(task):

@@ -39,7 +39,9 @@ def tasks() -> list[dict[str, Any]]:
 
 
 def _needs(word: str) -> str:
-    return {"": "nothing", "OpenRun": "a run"}.get(word, f"a run whose model {word[:1].lower()}{word[1:]}")
+    return {"": "nothing", "OpenRun": "a run", "Model": "a run"}.get(
+        word, f"a run whose model {word[:1].lower()}{word[1:]}"
+    )
 
 
 @task

@@ -91,7 +91,8 @@ class Task:
     name: str
     function: Callable[..., Any]
     group: str
-    summary: str
+    summary: str  # its first sentence
+    about: str  # all that is said of it before its arguments
     needs: str
     arguments: tuple[Argument, ...]
     gives: str
@@ -139,8 +140,9 @@ def task(function: Callable[..., Any] | None = None, *, exact: bool = False) -> 
 
 def _put(function: Function, exact: bool) -> Function:
     """What a function's signature and documentation say of it, among the tasks."""
-    doc = inspect.getdoc(function) or ""
-    helps = dict(line.split(": ", 1) for line in doc.partition("\n\n")[2].splitlines() if ": " in line)
+    said, _, rest = (inspect.getdoc(function) or "").partition("\n\n")
+    helps = dict(line.split(": ", 1) for line in rest.splitlines() if ": " in line)
+    about = " ".join(said.split())
     signature = inspect.signature(function)
     parameters = list(signature.parameters.values())
     needs = parameters[0].annotation if parameters and _is_need(parameters[0]) else ""
@@ -149,7 +151,8 @@ def _put(function: Function, exact: bool) -> Function:
         name=function.__name__,
         function=function,
         group=group,
-        summary=doc.partition("\n")[0].rstrip("."),
+        summary=about.partition(". ")[0].rstrip("."),
+        about=about,
         needs=needs,
         arguments=_arguments([p for p in parameters[bool(needs) :] if p.annotation != "OpenRun"], helps),
         gives=str(signature.return_annotation),
