@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from morphogen.core.space import Vector
 from morphogen.directions import area, within
 from morphogen.errors import UserError
 from morphogen.examples import find_examples
 from morphogen.sides import drawn, known, only
-from morphogen.work import cloud
+from morphogen.work import cloud, device_of
 
 if TYPE_CHECKING:
     from morphogen.abilities import Autoencodes
     from morphogen.opened import OpenRun
 
-__all__ = ["Exchange", "by_classes", "by_label", "by_layers", "content", "exchange_of"]
+__all__ = ["Exchange", "by_classes", "by_label", "by_layers", "content", "exchange_of", "told_apart"]
 
 WIDEST = 1024
 
@@ -44,7 +45,7 @@ class Exchange:
 
 def exchange_of(run: OpenRun, model: Autoencodes, n: int, coarse: int | None) -> Exchange:
     """The way that this model allows, or a refusal that names a model that would."""
-    if getattr(model, "labels", None) is not None:
+    if told_apart(model):
         return Exchange(by_label, "the label is the content, the code the style")
     sizes: list[int] | None = getattr(model, "sizes", None)
     if sizes is not None and len(sizes) > 1:
@@ -61,6 +62,17 @@ def exchange_of(run: OpenRun, model: Autoencodes, n: int, coarse: int | None) ->
     lie = cloud(model, few)
     assert lie.labels is not None
     return _tested(lie.codes, lie.labels)
+
+
+def told_apart(model: Autoencodes) -> bool:
+    """Whether a code is decoded in another way for another label: some models only say labels."""
+    labels: Vector | None = getattr(model, "labels", None)
+    if labels is None:
+        return False
+    device = device_of(model)
+    code = torch.zeros(2, *model.code.shape, device=device)
+    one, other = model.decode(code, torch.tensor([0, 1], device=device))
+    return not torch.equal(one, other)
 
 
 def _cut(sizes: list[int], coarse: int | None) -> int:

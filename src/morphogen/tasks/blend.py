@@ -40,6 +40,7 @@ def exchange(
     """
     import torch
 
+    from morphogen.core.model import Classifies
     from morphogen.errors import UserError
     from morphogen.exchange import exchange_of
     from morphogen.values import Values
@@ -50,6 +51,8 @@ def exchange(
         raise UserError("an exchange needs two examples at least; give n of 2 or more, or two files")
     way = exchange_of(run, model, seen, coarse)
     batch: Batch = some.first(n, device_of(model))
+    if isinstance(model, Classifies) and (batch.y is None or bool((batch.y < 0).any())):
+        batch.y = model.classify(batch.x).argmax(1)
     z = model.encode(batch.x, batch.y).float()
     count = len(z)
     style, content = torch.arange(count).repeat_interleave(count), torch.arange(count).repeat(count)
