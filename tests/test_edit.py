@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from morphogen import cli, directions, steering
+from morphogen.arithmetic import mean_code
 from morphogen.blending import blend, corners, one, pairs
 from morphogen.core.space import Image, Sound, Vector
 from morphogen.data.dataset import Dataset, Split
@@ -19,7 +20,7 @@ from morphogen.data.stamp import dataset_of
 from morphogen.data.stores import MemoryStore
 from morphogen.errors import UserError
 from morphogen.examples import Data
-from morphogen.exchange import by_classes, by_layers, content
+from morphogen.exchange import by_classes, by_layers, content, told_apart
 from morphogen.opened import OpenRun
 from morphogen.plan import Plan
 from morphogen.run import Run
@@ -183,6 +184,14 @@ def test_the_covariance_is_that_of_ledoit_and_wolf() -> None:
     assert bool(directions.within(torch.zeros(4, 3)).isfinite().all())
 
 
+def test_a_discriminant_of_codes_that_do_not_vary_is_finite() -> None:
+    a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 0.0]])
+    assert directions.discriminant(a, b).tolist() == [1.0, 0.0]
+    assert bool(directions.discriminant(a, a).isfinite().all())
+    with pytest.raises(UserError, match="too wide"):
+        directions.discriminant(torch.zeros(2, 5000), torch.ones(2, 5000))
+
+
 def test_a_column_of_numbers_parts_examples_at_its_middle(tmp_path: Path) -> None:
     data = given(torch.arange(12.0).reshape(6, 2))
     np.save(tmp_path / "a.npy", np.array([0, 1, 0, 1, 1, 1]))
@@ -234,6 +243,30 @@ def test_arithmetic_is_of_mean_codes(turned: OpenRun, tmp_path: Path) -> None:
     assert torch.allclose(said.x[:3], x, atol=1e-4)
     one_word = turned.combine(["cloud 0", "+", "cloud 1", "-", "cloud 0"], n=10_000)
     assert torch.allclose(one_word.x[-1], one_word.x[1], atol=1e-4)
+
+
+def test_a_told_model_adds_each_class_as_itself(runs: dict[str, Run]) -> None:
+    opened = OpenRun(runs["told"])
+    said = opened.combine("7 - 1 + 4", n=20)
+    z = [mean_code(opened, opened.model, word, 20, None, False) for word in "714"]
+    assert [kind for _, kind in z] == [7, 1, 4]
+    with torch.no_grad():
+        codes = torch.stack([*(code for code, _ in z), z[0][0] - z[1][0] + z[2][0]])
+        assert torch.allclose(said.x, opened.model.decode(codes, torch.tensor([7, 1, 4, 7])), atol=1e-5)
+        other = opened.combine("7 - 1 + 4", n=20, label="2").x[-1:]
+        assert torch.allclose(other, opened.model.decode(codes[-1:], torch.tensor([2])), atol=1e-5)
+
+
+def test_sides_may_be_arrays_at_hand(turned: OpenRun) -> None:
+    a, b = torch.randn(30, 4) + 3, torch.randn(30, 4)
+    assert turned.direction("up", a, lacking=b)["from"] == "30 given"
+    assert cosine(steering.learned(turned.run, "up")[0] @ turned.model.turn.mT, turned.space.read(a).mean(0)) > 0.3
+
+
+def test_whether_a_label_changes_what_is_decoded(runs: dict[str, Run]) -> None:
+    assert told_apart(OpenRun(runs["told"]).model)
+    assert not told_apart(OpenRun(runs["image"]).model)
+    assert not told_apart(Turned(Vector(4), labels=Vector(2)))
 
 
 def test_a_model_that_steers_offers_its_own(runs: dict[str, Run]) -> None:

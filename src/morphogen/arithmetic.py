@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from morphogen.core.build import names as on_shelf
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from morphogen.abilities import Autoencodes
     from morphogen.opened import OpenRun
 
-__all__ = ["mean_code", "signed"]
+__all__ = ["mean_code", "result_label", "signed"]
 
 SIGNS = {"+": 1.0, "-": -1.0}
 
@@ -43,18 +44,32 @@ def signed(terms: Sequence[str]) -> list[tuple[float, str]]:
     return [(SIGNS[sign], thing) for sign, thing in zip(signs, things, strict=True)]
 
 
-def mean_code(run: OpenRun, model: Autoencodes, word: str, n: int, label: int | None, fit: bool) -> Tensor:
-    """The mean code of a file, a folder or a set, or else of a class of the run's own training examples."""
+def mean_code(
+    run: OpenRun, model: Autoencodes, word: str, n: int, label: int | None, fit: bool
+) -> tuple[Tensor, int | None]:
+    """The mean code of a file, a folder or a set, or else of a class of the run's own training examples; its class."""
     if _is_class(run, word):
         own = find_examples(run.run, None, split="train", label=None, fit=False)
         rows, y = known(own)
-        rows = rows[y == class_named(own, word)]
+        kind = class_named(own, word)
+        rows = rows[y == kind]
         if not len(rows):
             raise UserError(f"the run's training examples have none of {word}; name another class, or files")
-        data = only(own, rows)
-    else:
-        data = find_examples(run.run, [word], split=None, label=label, fit=fit)
-    return cloud(model, drawn(data, n)).codes.mean(0)
+        return cloud(model, drawn(only(own, rows), n)).codes.mean(0), kind
+    data = drawn(find_examples(run.run, [word], split=None, label=label, fit=fit), n)
+    y_all = data.data.splits[data.split].y
+    kinds = set() if y_all is None else set(y_all.tolist())
+    return cloud(model, data).codes.mean(0), kinds.pop() if len(kinds) == 1 else label
+
+
+def result_label(model: Autoencodes, kinds: Sequence[int | None]) -> Tensor | None:
+    """What a model that is told labels is told of each term and of the result."""
+    if getattr(model, "labels", None) is None:
+        return None
+    said = [kind for kind in kinds if kind is not None]
+    if not said:
+        raise UserError("this model is told labels; say of which class the result is: --label CLASS")
+    return torch.tensor([said[-1] if kind is None else kind for kind in kinds])
 
 
 def _is_class(run: OpenRun, word: str) -> bool:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from morphogen.core.noise import Noise
+from morphogen.errors import UserError
 
 __all__ = ["WAYS", "Direction", "Separation", "area", "discriminant", "learn", "means", "separation", "within"]
 
@@ -63,9 +64,12 @@ def means(a: Tensor, b: Tensor) -> Tensor:
 
 
 def discriminant(a: Tensor, b: Tensor) -> Tensor:
-    """Across the plane that parts them best."""
+    """Across the plane that parts them best; of length one, since nothing else of it is small enough for float32."""
+    if a.shape[1] > 4 * WIDEST:
+        raise UserError(f"a code of {a.shape[1]:,} numbers is too wide for a discriminant; give --by means")
     way: Tensor = torch.linalg.solve(within(torch.cat([a - a.mean(0), b - b.mean(0)])), means(a, b).double())
-    return way.float()
+    unit: Tensor = way / way.norm().clamp_min(1e-300)
+    return unit.float()
 
 
 def within(apart: Tensor) -> Tensor:

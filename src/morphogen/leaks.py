@@ -14,7 +14,7 @@ from morphogen.core.space import Space
 from morphogen.errors import UserError
 from morphogen.metrics.copies import RARE, nearest
 
-__all__ = ["Leaks", "looked_at"]
+__all__ = ["KNOWN", "Leaks", "looked_at"]
 
 KNOWN, HELD = 60_000, 1000  # examples that copies are looked for among, and that say how near is usual
 WIDEST = 20_000
@@ -31,8 +31,7 @@ class Leaks:
     def among(x: Tensor, space: Space) -> Leaks:
         """Of examples as a model reads them."""
         draw = Noise(0, "leaks").generator(torch.device("cpu"))
-        order = torch.randperm(len(x), generator=draw)[:KNOWN].sort().values
-        seen = looked_at(x[order] if len(x) > KNOWN else x, space)
+        seen = looked_at(x, space)
         if len(seen) < 2:
             return Leaks(seen, 0.0)
         if len(seen) <= 2 * HELD:

@@ -27,7 +27,7 @@ from morphogen.core.space import Space
 from morphogen.errors import UserError, did_you_mean
 from morphogen.examples import Data, find_examples
 from morphogen.run import WEIGHTS, Run
-from morphogen.tasks.task import Argument, Task, as_function, find, tasks
+from morphogen.tasks.task import OPENED, Argument, Task, as_function, find, tasks
 from morphogen.values import Values
 
 __all__ = ["OpenRun"]
@@ -85,8 +85,9 @@ class OpenRun:
         if task.needs != "OpenRun":
             demand(self.model, task.needs, task.name, str(self.path))
         ready = dict(given)
-        if task.data is not None:
-            ready[task.data.name] = self._examples(task.data, given)
+        for argument in task.arguments:  # what stands for examples; the first is the run's own where nobody says
+            if argument.type in OPENED and (argument is task.data or given[argument.name] is not None):
+                ready[argument.name] = self._examples(argument, given)
         if "label" in ready:
             ready["label"] = self.label(given["label"])
         takes = inspect.signature(task.function).parameters

@@ -4,10 +4,10 @@ sets, classes of labelled data, a column of numbers beside the data."""
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,12 +16,9 @@ from torch import Tensor
 from morphogen.data.dataset import Split
 from morphogen.data.stores import subset
 from morphogen.errors import UserError, did_you_mean
-from morphogen.examples import ROWS, Data, find_examples
+from morphogen.examples import ROWS, Data
 
-if TYPE_CHECKING:
-    from morphogen.run import Run
-
-__all__ = ["Sides", "by_class", "by_column", "by_files", "class_named", "column", "drawn", "known", "only"]
+__all__ = ["Sides", "apart", "by_class", "by_column", "class_named", "column", "drawn", "known", "only"]
 
 
 @dataclass(frozen=True)
@@ -147,24 +144,27 @@ def _one_of(name: str, there: Sequence[str], path: Path) -> str:
     return name
 
 
-def by_files(run: Run, having: Data, lacking: str, label: int | None, fit: bool) -> Sides:
-    """Given examples that have it, and a file, folder or set of others; the two may share none."""
-    others = find_examples(run, [lacking], split=None, label=label, fit=fit)
-    mine, theirs = _contents(having), _contents(others)
+def apart(having: Data, lacking: Data) -> Sides:
+    """Given examples that have it, and given ones that lack it; the two may share none."""
+    mine, theirs = _contents(having), _contents(lacking)
     both = mine.keys() & theirs.keys()
+    words = (_called(having), _called(lacking))
     if both:
         first = min(mine[key] for key in both)
         where = having.names[first] if having.names else f"example {first}"
         raise UserError(
-            f"the examples that have it and {lacking} share {len(both)}, {where} among them; an example has it or "
-            "lacks it: take them out of one of the two"
+            f"{words[0]}, which have it, and {words[1]}, which lack it, share {len(both)}, {where} among them; an "
+            "example has it or lacks it: take them out of one of the two"
         )
-    return Sides(having, others, (_called(having), lacking))
+    return Sides(having, lacking, words)
 
 
 def _called(data: Data) -> str:
     """What given examples are in words."""
-    return f"{len(data)} given" if data.split == "given" else f"{data.data.name} ({data.split})"
+    files = sorted({name.partition("[")[0] for name in data.names or []})
+    if not files:
+        return f"{len(data)} given" if data.split == "given" else f"{data.data.name} ({data.split})"
+    return files[0] if len(files) == 1 else os.path.commonpath([os.path.dirname(name) for name in files]) or "files"
 
 
 def _contents(data: Data) -> dict[bytes, int]:

@@ -88,7 +88,8 @@ def _seen(run: OpenRun, data: Data) -> tuple[Leaks, str]:
 
     from morphogen.errors import UserError
     from morphogen.examples import find_examples
-    from morphogen.leaks import Leaks
+    from morphogen.leaks import KNOWN, Leaks
+    from morphogen.sides import drawn
 
     parts, words = [data], f"{len(data):,} given examples"
     try:
@@ -98,7 +99,9 @@ def _seen(run: OpenRun, data: Data) -> tuple[Leaks, str]:
             words += f" and the {len(own):,} that the model was trained on"
     except UserError:
         words += " (what the model was trained on is not here to be looked through)"
-    x = torch.cat([batch.x for part in parts for batch in part.batches()])
+    if any(len(part) > KNOWN for part in parts):
+        words += f", {KNOWN:,} of each at most"
+    x = torch.cat([batch.x for part in parts for batch in drawn(part, KNOWN).batches()])
     return Leaks.among(x, run.space), words
 
 

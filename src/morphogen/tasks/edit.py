@@ -27,15 +27,14 @@ def direction(
     run: OpenRun,
     of: str | None = None,
     against: str | None = None,
-    lacking: str | None = None,
+    lacking: Data | None = None,
     attribute: str | None = None,
     by: Literal["means", "discriminant"] | None = None,
     n: Count = 2000,
     split: str = "train",
-    label: str | None = None,
-    fit: bool = False,
 ) -> dict[str, Any]:
-    """Learn a direction of the code from examples that have something and examples that lack it; it is kept in the run.
+    """Learn a direction of the code from examples that have something and examples that lack it; it is kept in the run,
+    in place of one of the same name.
 
     name: what it is called from now on
     data: examples with labels, the run's own training examples if not given; with lacking, the examples that have it
@@ -46,9 +45,9 @@ def direction(
     by: how; without it, by discriminant where there are enough examples for one
     n: at most so many examples of either kind
     split: which part of a named set
-    label: the class of the given files, for a model that is told labels
-    fit: make files of another size fit the model
     """
+    import torch
+
     from morphogen import sides, steering
     from morphogen.directions import learn
     from morphogen.errors import UserError
@@ -60,11 +59,13 @@ def direction(
     if against is not None and of is None:
         raise UserError("against says where a direction comes from; say with --of where it leads to")
     if lacking is not None:
-        groups = sides.by_files(run.run, data, lacking, None if label is None else int(label), fit)
+        groups = sides.apart(data, lacking)
     else:
         groups = sides.by_column(data, attribute) if attribute is not None else sides.by_class(data, str(of), against)
     groups = groups.at_most(n)
     codes = [cloud(model, side).codes for side in (groups.having, groups.lacking)]
+    if not all(bool(torch.isfinite(code).all()) for code in codes):
+        raise UserError("the codes of these examples are not finite; use an earlier state of the run")
     found = learn(codes[0], codes[1], by)
     if not float(found.step.norm()):
         raise UserError("the codes of the two groups do not differ at all; the code may be collapsed: see `traverse`")
@@ -162,15 +163,16 @@ def combine(
     """
     import torch
 
-    from morphogen.arithmetic import mean_code, signed
-    from morphogen.examples import ROWS
+    from morphogen.arithmetic import mean_code, result_label, signed
     from morphogen.values import Values
-    from morphogen.work import decode_all
+    from morphogen.work import decode_each, device_of
 
-    number = None if label is None else int(label)
     parts = signed(terms)
-    codes = [mean_code(run, model, word, n, number, fit) for _, word in parts]
-    total = sum((sign * code for (sign, _), code in zip(parts, codes, strict=True)), start=torch.zeros(()))
-    x = decode_all(model, torch.stack([*codes, total]), number, ROWS)
+    means = [mean_code(run, model, word, n, None if label is None else int(label), fit) for _, word in parts]
+    total = sum((sign * code for (sign, _), (code, _) in zip(parts, means, strict=True)), start=torch.zeros(()))
+    kinds = [kind for _, kind in means]
+    y = result_label(model, [*kinds, kinds[0] if label is None else int(label)])
+    codes = torch.stack([*(code for code, _ in means), total])
+    x = decode_each(model, codes, None if y is None else y.to(device_of(model)))
     words = " ".join(f"{'-+'[sign > 0]} {word}" for sign, word in parts).removeprefix("+ ")
     return Values(x, model.space, len(x), remark=f"from the left: {', '.join(word for _, word in parts)}; {words}")
