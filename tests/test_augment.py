@@ -239,7 +239,10 @@ def test_labels_beside_files(tmp_path: Path) -> None:
     assert (y.tolist(), classes) == ([0, 1, -1], ("cat", "dog"))
     assert labels_beside([tmp_path], [f"{tmp_path}/cat/1.png"], ()) == (None, ())
     assert labels_beside([tmp_path / "cat/1.png"], [str(tmp_path / "cat/1.png")], ()) == (None, ())
-    np.savez(tmp_path / "a.npz", x=np.zeros((3, 2)), y=np.zeros(2))
+    for other in (np.zeros(3), np.zeros((3, 2), int)):  # numbers to predict, one number for each class
+        np.savez(tmp_path / "a.npz", x=np.zeros((3, 2)), y=other)
+        assert labels_beside([tmp_path / "a.npz"], names, ()) == (None, ())
+    np.savez(tmp_path / "a.npz", x=np.zeros((3, 2)), y=np.zeros(2, int))
     with pytest.raises(UserError, match="number or word for each"):
         labels_beside([tmp_path / "a.npz"], names, ())
 

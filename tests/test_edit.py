@@ -412,6 +412,7 @@ def test_every_task_runs_on_every_space(do, runs: dict[str, Run], space: str, tm
         ("edit IMAGE --by one", "how much of what"),
         ("edit IMAGE --by one=1,one=2", "twice"),
         ("edit IMAGE --by ,", "how much of what"),
+        ("edit IMAGE --by one=1e300", "so far"),
         ("edit IMAGE", "needs by"),
         ("edit IMAGE nowhere.png --by one=1", "no file"),
         ("edit IMAGE big.npy --by one=1", "shape"),
@@ -428,6 +429,10 @@ def test_every_task_runs_on_every_space(do, runs: dict[str, Run], space: str, tm
         ("direction IMAGE smile x.npy --attribute alike.npy", "tells none apart"),
         ("direction IMAGE smile x.npy --attribute long.npy", "3 numbers and there are 2"),
         ("direction IMAGE smile x.npy --attribute x.npy", "numbers and there are"),
+        ("direction IMAGE smile x.npy --attribute bad.csv:age", "no column of numbers"),
+        ("direction IMAGE smile x.npy --attribute odd.csv:agee", "did you mean 'age'"),
+        ("direction IMAGE smile x.npy --attribute bad.npz:age", "no column of numbers"),
+        ("direction IMAGE smile x.npy --attribute bad.npy", "no column of numbers"),
         ("direction IMAGE ../x --of 1", "no name"),
         ("direction IMAGE way3 --of 1", "another name"),
         ("direction IMAGE smile --of 1 --by magic", "by = 'magic'"),
@@ -445,6 +450,7 @@ def test_every_task_runs_on_every_space(do, runs: dict[str, Run], space: str, tm
         ("mix IMAGE -n 3 --weights 1,2", "2 weights and 3"),
         ("mix IMAGE -n 2 --weights 1,-1", "sum to"),
         ("mix IMAGE -n 2 --weights 1,nan", "finite"),
+        ("mix IMAGE -n 2 --weights 1e39,1e39", "to a number above"),
         ("mix IMAGE -n 2 --weights ,", "finite"),
     ],
 )
@@ -455,6 +461,10 @@ def test_mistakes_are_told_in_a_line(do, runs: dict[str, Run], home: Path, line:
     np.save(home / "none.npy", np.zeros((0, 8, 8), np.uint8))
     np.save(home / "alike.npy", np.ones(2))
     np.save(home / "long.npy", np.arange(3))
+    (home / "bad.csv").write_bytes(b"age,name\nold,x\n\xff,y\n")
+    (home / "odd.csv").write_bytes(b"age,name\n1,x\n2,y\n")
+    for name in ("bad.npz", "bad.npy"):
+        (home / name).write_bytes(b"PK\x03\x04 or not")
     if not (runs["image"].path / "kept/direction_one.safetensors").exists():
         OpenRun(runs["image"]).direction("one", of="1", n=20)
     before = sorted(home.rglob("*"))

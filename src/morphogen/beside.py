@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,17 +40,17 @@ def _of(path: Path, name: str) -> bool:
 
 
 def _in_array(path: Path, count: int) -> list[str]:
+    """What y says, one whole number or word each; other arrays of that name are something else than classes."""
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with path.open("rb") as file:
+            held = np.load(file, allow_pickle=False)
             y = held["y"] if "y" in held.files else None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a stranger's bytes may break a reader in any way
         raise UserError(f"the labels of {path} cannot be read: {error}") from None
-    if y is None:
+    if y is None or y.ndim != 1 or y.dtype.kind not in "buiUS":
         return [""] * count
-    if y.shape != (count,) or y.dtype.kind not in "buiUS":
-        raise UserError(
-            f"{path}: labels are {y.dtype} {y.shape}; one whole number or word for each of {count} is wanted"
-        )
+    if len(y) != count:
+        raise UserError(f"{path} has {len(y)} labels and {count} examples; give one number or word for each")
     said = [w.decode("utf-8", "replace") if isinstance(w, bytes) else str(w) for w in y.tolist()]
     return ["" if word == str(BLANK) else word for word in said]
 

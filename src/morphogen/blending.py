@@ -28,8 +28,8 @@ def one(weights: Sequence[float], count: int) -> Tensor:
     if len(weights) != count:
         raise UserError(f"there are {len(weights)} weights and {count} examples; give one for each")
     given = torch.tensor([list(weights)])
-    if not float(given.sum()) > 1e-6:
-        raise UserError(f"weights sum to {float(given.sum()):g}; give some that sum to more than nothing")
+    if not 1e-6 < float(given.sum()) < float("inf"):
+        raise UserError(f"weights sum to {float(given.sum()):g}; give some that sum to a number above 0")
     return given / given.sum()
 
 

@@ -24,6 +24,8 @@ GROUPS = (
     "Make",
     "Restore",
     "Explore",
+    "Edit",
+    "Augment",
     "Codes",
     "Score",
     "Compress",

@@ -60,6 +60,8 @@ def move(run: Run, model: object, strengths: Mapping[str, float]) -> tuple[Tenso
         one, word = _one(run, own, name)
         step = step + much * one
         words.append(f"{name} {much:+g}{word}")
+    if not bool(torch.isfinite(step).all()):
+        raise UserError(f"{', '.join(words)} leads so far that codes are no numbers any more; give smaller strengths")
     return step, words
 
 
