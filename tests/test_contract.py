@@ -58,6 +58,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "dimension-rate": {"weights": [2.0, 1.0]},
     "vae": {"latent": 3, "net": {"use": "mlp", "widths": [12, 10]}},
     "ladder": {"rungs": [1, 1], "latent": 2, "width": 6},
+    "restorer": {"width": 4, "scales": 2, "blocks": 1, "latent": 2},
     "gan": {"latent": 3, "net": {"use": "mlp", "widths": [12, 10]}, "features": 6, "descent": 10},
     "bigan": {"latent": 3, "net": {"use": "mlp", "widths": [12, 10]}, "features": 6},
     "introspective": {"latent": 3, "net": {"use": "mlp", "widths": [12, 10]}},
@@ -220,7 +221,7 @@ IN_MODELS = [numbers for shelf in ("families", "priors", "terms", "models") for 
 
 @pytest.mark.parametrize(("name", "argument", "value"), IN_MODELS)
 def test_a_part_of_a_model_takes_a_number_or_refuses_it_by_name(name: str, argument: str, value: Any) -> None:
-    space = SPACES["grey"] if name in ("logistics", "ladder") else SPACES["vector"]
+    space = SPACES["grey"] if name in ("logistics", "ladder", "restorer") else SPACES["vector"]
     more = {argument: value}
     spec: dict[str, Any] = {"use": "vae"} | SMALL["vae"]
     for shelf, place in (("families", "likelihood"), ("priors", "prior")):
@@ -534,7 +535,8 @@ def test_a_term_of_any_pair_is_finite_or_refused(name: str, prior: str, posterio
 
 LABELS = Vector(3, ("a", "b", "c"))
 REFUSED = {(name, "tokens") for name in ("gan", "bigan", "introspective")}  # nothing can be learned through symbols
-REFUSED |= {("ladder", space) for space in ("tokens", "vector", "column", "sound", "table")}  # it is of pictures
+PLAIN = ("tokens", "vector", "column", "sound", "table")
+REFUSED |= {(name, space) for name in ("ladder", "restorer") for space in PLAIN}  # they are of pictures
 REFUSED |= {(name, "table") for name in ("gan", "bigan", "introspective")}  # nor through words
 REMEMBER = ("lecam", "spectral", "agreement")  # they change as they are used, which tests of their own look at
 MLP = {"use": "mlp", "widths": [12, 10]}

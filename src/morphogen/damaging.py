@@ -1,14 +1,7 @@
-"""Damages as people say them, and the damaged examples that they have: files, arrays, or clean data to be harmed.
-
-    noise=0.2    mask=half    mask=hole.png    shrink=4 + noise=0.05    blur, sigma=1.5 + noise
-
-A damage is a name on the shelf, and what follows `=` its first argument; more of them are named, after commas.
-"""
+"""Damaged examples as people have them: files, arrays, or clean data that is to be harmed first."""
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,52 +13,17 @@ from torch import Tensor
 
 from morphogen import files
 from morphogen.core.batch import Batch
-from morphogen.core.build import Part, describe, names, part
+from morphogen.core.build import names
 from morphogen.core.damage import Chain, chain, missing
-from morphogen.core.space import Space
-from morphogen.errors import UserError, did_you_mean
+from morphogen.core.space import Image, Space
+from morphogen.core.worded import read_damage
+from morphogen.data.pictures import Refused, glance, quiet, shown
+from morphogen.errors import UserError
 from morphogen.examples import find_examples
 from morphogen.run import Run
+from morphogen.tiling import large_space
 
-__all__ = ["Damaged", "damaged_examples", "nothing_seen", "read_damage"]
-
-
-def read_damage(said: str) -> list[Part]:
-    """The damages that a line of text names, in their order.
-
-    >>> [p.spec for p in read_damage("shrink=4 + noise=0.05")]
-    [{'use': 'shrink', 'factor': 4}, {'use': 'noise', 'sigma': 0.05}]
-    """
-    known = names("damages")
-    if not said.strip():
-        raise UserError(f"which damage? the word is empty; there are: {', '.join(known)}, as in noise=0.2")
-    return [_one(piece.strip(), known) for piece in re.split(r"\s\+\s|\+(?=[a-z]+(?:[=+, ]|$))", said)]
-
-
-def _one(said: str, known: list[str]) -> Part:
-    first, *rest = (word.strip() for word in said.split(","))
-    name, given, value = (word.strip() for word in first.partition("="))
-    if name not in known:
-        raise UserError(f"there is no damage {name!r}; {did_you_mean(name, known)}; it goes like noise=0.2 + mask=half")
-    takes = [argument.name for argument in describe("damages", name)[1]]
-    spec: dict[str, Any] = {"use": name}
-    if given:
-        if not takes:
-            raise UserError(f"{name} takes no value, and was given {value!r}; use {name} alone")
-        spec[takes[0]] = _value(value)
-    for word in rest:
-        key, equals, value = (w.strip() for w in word.partition("="))
-        if not equals:
-            raise UserError(f"{name}: {word!r} says no value; use {word or 'NAME'}=VALUE, or + before another damage")
-        spec[key] = _value(value)
-    return part("damages", spec)
-
-
-def _value(said: str) -> Any:
-    try:
-        return tomllib.loads(f"it = {said}")["it"]
-    except tomllib.TOMLDecodeError:
-        return said
+__all__ = ["Damaged", "damaged_examples", "nothing_seen"]
 
 
 @dataclass(frozen=True)
@@ -86,9 +44,14 @@ class Damaged:
 
 
 def damaged_examples(
-    run: Run, said: Any, damage: str, *, n: int | None, harm: bool, split: str | None, label: int | None
+    run: Run, said: Any, damage: str, *, n: int | None, harm: bool, split: str | None, label: int | None, tiles: bool
 ) -> Damaged:
-    """What was given, as it was found; or, to be harmed, clean examples and what the damage makes of them."""
+    """What was given, as it was found; or, to be harmed, clean examples and what the damage makes of them.
+
+    `tiles`: pictures that are larger than the model's, all of one size.
+    """
+    if tiles:
+        return _large(run.space, said, damage, n, harm, run.path)
     chained = chain(run.space, read_damage(damage))
     if harm:
         data = find_examples(run, said, split=split, label=label, fit=False).limited(n)
@@ -100,6 +63,36 @@ def damaged_examples(
     y, named = y[:n], named[:n]
     labels = None if label is None else torch.full((len(y),), label)
     return Damaged(chained.read(y), chained, None, labels, named)
+
+
+def _large(tile: Space, said: Any, damage: str, n: int | None, harm: bool, where: Path) -> Damaged:
+    """Pictures of another size than the model's."""
+    words = [said] if isinstance(said, (str, Path)) else list(said or [])
+    if not isinstance(tile, Image):
+        raise UserError(f"tiles are of pictures, and the model of {where} is of a {tile.kind}; leave tiles out")
+    if not words or not all(isinstance(word, (str, Path)) and Path(word).is_file() for word in words):
+        raise UserError("which pictures are to be restored by tiles? Name their files")
+    height, width = _size(Path(words[0]))
+    least = chain(tile, read_damage(damage)).left
+    times = 1 if harm else tile.sites[0] // least.sites[0]
+    space = large_space(tile, height * times, width * times)
+    chained = chain(space, read_damage(damage))
+    of = space if harm else chained.left
+    stored, named = files.load_examples([Path(word) for word in words][:n], of)
+    x = of.read(stored)
+    if harm and chained.unknown:
+        raise UserError(f"to harm clean examples, say how much: {damage!r} leaves a strength open; use noise=0.1")
+    return Damaged(chained(x) if harm else chained.read(x), chained, x if harm else None, None, named)
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Height and width of a picture."""
+    try:
+        with quiet():
+            seen = glance(path)
+    except Refused as reason:
+        raise UserError(f"{shown(path)}: {reason}") from None
+    return seen.height, seen.width
 
 
 def _given(said: Any, damage: Chain, where: Path) -> tuple[Tensor, list[str]]:

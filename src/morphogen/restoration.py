@@ -21,15 +21,17 @@ from torch import Tensor
 from morphogen.abilities import Unable
 from morphogen.core.damage import Damage, missing
 from morphogen.core.distribution import Distribution, Normal
+from morphogen.core.given import evidence, posterior
 from morphogen.core.inference import Latent
 from morphogen.core.model import Decodes, Encodes, Restores, Scores, Speaks
 from morphogen.core.space import Space
-from morphogen.given import evidence, posterior
 
 __all__ = ["Approach", "Restored", "gibbs", "refined", "restore_batch", "summed"]
 
 INSIDE = 0.9  # the chance that the interval is to hold the truth with
 SMALLEST = 19  # draws that an interval of 90 % takes: their lowest and highest are its ends
+
+TRUST, UNSURE = 0.5, -0.7  # of an encoder that sees damage for the first time: its guess in part, and with doubt
 
 Said = tuple[Tensor, Tensor]  # (samples, batch, *datum): means given each code, and draws
 Approach = Callable[[Any, Tensor, Damage, Tensor | None, int], Said]
@@ -121,11 +123,13 @@ class Guess:
         return total
 
 
-def refined(*, steps: int = 60, rate: float = 0.1) -> Approach:
+def refined(*, steps: int = 100, rate: float = 0.1) -> Approach:
     """A normal posterior for the code of each example: the encoder's of a first guess, then descent on -ELBO of y."""
 
     def find(model: Any, y: Tensor, damage: Damage, labels: Tensor | None, samples: int) -> Said:
         guess, speech = _first(model, damage.guess(y), labels), _speech(model, labels, len(y))
+        if not getattr(model, "damages", ()):
+            guess = Guess(TRUST * guess.mean, guess.log_scale.clamp_min(UNSURE), guess.priors)
         q, slack = _descend(guess, speech, y, damage, steps, rate)
         means, draws = [], []
         for _ in range(samples):

@@ -112,7 +112,7 @@ class Classifies(Protocol):
 
 @runtime_checkable
 class Restores(Protocol):
-    """Undoes damage by itself: for each of `samples`, the mean of x as far as is known, and a draw."""
+    """Undoes damage by itself: means whose mean is that of x as far as is known, and so many draws."""
 
     space: Space
 

@@ -34,15 +34,15 @@ def _what(said: object) -> object:
         if not 0 <= said <= 1:
             raise ValueError(f"the share of what is missing goes from 0 to 1, not {said:g}")
         return float(said)
-    raise ValueError("half, left, right, top, bottom, box, given, a share or a picture is wanted")
+    raise ValueError("half, left, right, top, bottom, box, any, given, a share or a picture is wanted")
 
 
 @register("damages")
 class mask(Damage):
     """Elements are missing: half (left, right, top, bottom), a box in the middle, a share at random, or a picture's.
 
-    `what`: one of these words, a share, or the path of a picture whose white pixels are missing; `given`: only what is
-    not a number (NaN) is.
+    `what`: one of these words, a share, or the path of a picture whose white pixels are missing; `any`: a box of any
+    size anywhere, another for each example; `given`: only what is not a number (NaN).
     """
 
     hides = True
@@ -51,7 +51,7 @@ class mask(Damage):
     def __init__(self, space: Space, /, *, what: Annotated[str | float, BeforeValidator(_what)] = "half") -> None:
         super().__init__(space)
         self.what = what
-        fixed = None if isinstance(what, float) or what == "given" else _fixed(what, space)
+        fixed = None if isinstance(what, float) or what in ("given", "any") else _fixed(what, space)
         self.register_buffer("gone", fixed, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,12 +60,14 @@ class mask(Damage):
             u = noise.uniform((len(x), *sites), event=len(sites), like=x)
             lost = (u < self.what).unsqueeze(1).expand(-1, self.space.depth, *sites)
             return hidden(x, self.space.whole(lost.reshape(x.shape)))
+        if self.what == "any":
+            return hidden(x, self.space.whole(_boxes(x, self.space)))
         return x if self.gone is None else hidden(x, self.space.whole(self.gone.to(x.device)))
 
     def read(self, y: Tensor) -> Tensor:
-        if isinstance(self.what, float) and not bool(missing(y).any()):
+        if (isinstance(self.what, float) or self.what == "any") and not bool(missing(y).any()):
             raise UserError(
-                f"mask={self.what:g} draws at random what to hide, and nobody knows what was hidden in examples that "
+                f"{self.told()} draws at random what to hide, and nobody knows what was hidden in examples that "
                 "are damaged already; give mask=PICTURE, white where something is missing, or values that are NaN there"
             )
         return y if self.gone is None else hidden(y, self.space.whole(self.gone.to(y.device)))
@@ -92,6 +94,19 @@ def _fixed(what: str | float, space: Space) -> Tensor:
     return gone.reshape(space.shape)
 
 
+def _boxes(x: Tensor, space: Space) -> Tensor:
+    """A box of any size anywhere in each example."""
+    gone = torch.ones(len(x), space.depth, *space.sites, dtype=torch.bool, device=x.device)
+    for axis, size in enumerate(space.sites):
+        long, start = (noise.uniform((len(x), 1), event=1, like=x) for _ in range(2))
+        length = (long * size).floor() + 1
+        first = (start * (size - length + 1)).floor()
+        place = torch.arange(size, device=x.device)
+        inside = (place >= first) & (place < first + length)
+        gone = gone & inside.reshape(len(x), 1, *(size if a == axis else 1 for a in range(len(space.sites))))
+    return gone.reshape(x.shape)
+
+
 def _marked(path: str, space: Space) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
     """Where a picture is white."""
     if space.kind != "image":
@@ -107,7 +122,7 @@ def _marked(path: str, space: Space) -> np.ndarray[tuple[int, ...], np.dtype[np.
                 )
             return np.asarray(picture.convert("L")) > 127
     except FileNotFoundError:
-        words = ", ".join((*HALVES, "box", "given"))
+        words = ", ".join((*HALVES, "box", "any", "given"))
         raise UserError(f"mask={path}: there is no such picture; use {words}, a share or a picture") from None
     except (OSError, ValueError, UnidentifiedImageError, Pictures.DecompressionBombError, SyntaxError) as error:
         raise UserError(f"mask={path} is no picture that can be read: {error}; give a PNG") from None

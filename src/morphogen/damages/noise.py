@@ -23,13 +23,18 @@ ENOUGH = 16  # details that a median is taken of
 
 @register("damages")
 class noise(Damage):
-    """Normal noise of deviation `sigma`, in the units that a model sees (pictures go from 0 to 1); none: learned."""
+    """Normal noise of deviation `sigma`, in the units that a model sees (pictures go from 0 to 1); none: learned.
+
+    `to`: each example draws a deviation of its own, between `sigma` and this.
+    """
 
     sigma: Tensor | None
 
-    def __init__(self, space: Space, /, *, sigma: NonNegativeFloat | None = None) -> None:
+    def __init__(
+        self, space: Space, /, *, sigma: NonNegativeFloat | None = None, to: NonNegativeFloat | None = None
+    ) -> None:
         super().__init__(space)
-        self.unknown = sigma is None
+        self.unknown, self.most = sigma is None or to is not None, to
         self.register_buffer("sigma", None if sigma is None else torch.tensor(float(sigma)), persistent=False)
 
     def _strength(self) -> Tensor:
@@ -38,7 +43,11 @@ class noise(Damage):
         return self.sigma
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self._strength() * draws.normal(x.shape, event=len(self.space.shape), like=x)
+        sigma = self._strength()
+        if self.most is not None:
+            ones = (len(x), *[1] * len(self.space.shape))
+            sigma = sigma + (self.most - sigma) * draws.uniform(ones, event=len(self.space.shape), like=x)
+        return x + sigma * draws.normal(x.shape, event=len(self.space.shape), like=x)
 
     def doubt(self, mean: Tensor) -> Tensor:
         return self._strength().square().expand_as(mean)
@@ -48,11 +57,13 @@ class noise(Damage):
             return self
         it = copy.copy(self)
         it._buffers = {"sigma": learn_sigma(y, self.space).reshape(-1, *[1] * len(self.space.shape))}
-        it.unknown = False
+        it.unknown, it.most = False, None
         return it
 
     def told(self) -> str:
-        return "noise" if self.sigma is None else f"noise={float(self.sigma.median()):.3g}"
+        if self.sigma is None:
+            return "noise"
+        return f"noise={float(self.sigma.median()):.3g}" + (f", to={self.most:g}" if self.most is not None else "")
 
 
 def learn_sigma(y: Tensor, space: Space) -> Tensor:

@@ -20,6 +20,7 @@ from morphogen.core.model import Model, Turn
 from morphogen.core.schedule import Count, schedule
 from morphogen.core.space import Space, Vector
 from morphogen.core.term import Term as Cost
+from morphogen.core.worded import one_of, shown
 from morphogen.errors import UserError
 from morphogen.families import natural
 
@@ -28,7 +29,11 @@ __all__ = ["vae"]
 
 @register("models")
 class vae(Model):
-    """A code with a prior, a posterior that infers it, a likelihood that decodes it, terms that say what is wanted."""
+    """A code with a prior, a posterior that infers it, a likelihood that decodes it, terms that say what is wanted.
+
+    `damages`: the posterior sees examples through one of these, drawn for each batch, while the likelihood says what
+    they were (Im, Ahn, Memisevic and Bengio 2017, "Denoising criterion for variational auto-encoding framework").
+    """
 
     players: ClassVar[Mapping[str, str]] = {"critic": "terms.*.critic.*", "model": "*"}  # a duel brings a critic
 
@@ -48,8 +53,10 @@ class vae(Model):
         samples: Count = 1,
         labelled: bool = False,
         augment: Augment | None = None,
+        damages: list[str] = [],  # noqa: B006
     ) -> None:
         super().__init__()
+        self.damages = shown(damages, space) if damages else ()
         if labelled and labels is None:
             raise UserError(
                 "a labelled model needs data with labels: two or more class folders, or y beside x in an .npz"
@@ -74,16 +81,23 @@ class vae(Model):
         """Whether it gives probabilities to the data's own levels, so that bits mean something."""
         return self.likelihood.family.mass
 
-    def infer(self, x: Tensor, y: Tensor | None = None, samples: int = 1) -> Inference:
-        """What the model says about x, with `samples` draws of its code."""
+    def infer(self, x: Tensor, y: Tensor | None = None, samples: int = 1, seen: Tensor | None = None) -> Inference:
+        """What the model says about x, with `samples` draws of its code; of x as it was `seen`, where that differs."""
         given = self.condition(y)
-        q = self.posterior(x, given)
+        q = self.posterior(x if seen is None else seen, given)
         z = q.sample((samples,))
         return Inference(x, self.likelihood(z, given), [Latent(z, q, self.prior(self.posterior))], self)
 
+    def seen(self, x: Tensor) -> Tensor:
+        """x as the posterior sees it in training."""
+        if not self.damages:
+            return x
+        damage = one_of(self.damages, x)
+        return damage.guess(damage(x))
+
     def play(self, batch: Batch, step: int) -> Iterator[Turn]:
         x = batch.x if self.augment is None else self.augment(batch.x)
-        inference = self.infer(x, batch.y, int(self.samples(step)))
+        inference = self.infer(x, batch.y, int(self.samples(step)), self.seen(x))
         for term in self.terms:
             yield from term.rehearse(inference, step)
         costs = [term.weight(step) * term(inference, step).mean() for term in self.terms]
@@ -91,7 +105,7 @@ class vae(Model):
 
     def review(self, batch: Batch) -> dict[str, Tensor]:
         """What each datum costs, in parts."""
-        return self.infer(batch.x, batch.y).costs()
+        return self.infer(batch.x, batch.y, seen=self.seen(batch.x)).costs()
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The centre of the posterior."""

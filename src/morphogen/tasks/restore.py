@@ -32,6 +32,7 @@ def restore(
     harm: bool = False,
     samples: Count = 39,
     by: Literal[descent, gibbs] = "descent",  # type: ignore[name-defined]  # noqa: F821
+    tiles: bool = False,
     split: str | None = None,
     label: str | None = None,
     seed: Seed = 0,
@@ -44,6 +45,7 @@ def restore(
     harm: damage clean examples first, and say how near to them one comes back
     samples: draws of each example; an interval of 90 % takes 19 at least
     by: how codes are found: by descent, or in turn with the pixels
+    tiles: pictures larger than the model's, all of one size, by tiles that overlap
     split: which part of a named set: train, valid or test
     label: the class of the given files, for a model that is told labels
     seed: of all draws
@@ -55,9 +57,9 @@ def restore(
 
     if samples < 2:
         raise UserError(f"one draw has no deviation; give samples of 2 or more ({SMALLEST} for an interval)")
-    known = damaged_examples(run.run, data, damage, n=n, harm=harm, split=split, label=_number(label))
-    found = _each(model, known, samples, by, seed)
-    said = told(found, known.y, known.damage, known.clean, run.space)
+    known = damaged_examples(run.run, data, damage, n=n, harm=harm, split=split, label=_number(label), tiles=tiles)
+    found = _each(model, known, samples, by, seed, tiles)
+    said = told(found, known.y, known.damage, known.clean, known.damage.space)
     said.names = known.names or None
     said.remark = _remark(known, said.scores, samples)
     return said
@@ -67,18 +69,26 @@ def _number(label: object) -> int | None:
     return int(label) if isinstance(label, int) else None
 
 
-def _each(model: Model, known: Damaged, samples: int, by: str, seed: int) -> list[Any]:
+def _each(model: Model, known: Damaged, samples: int, by: str, seed: int, tiles: bool) -> list[Any]:
     from morphogen.core import noise
     from morphogen.core.noise import Noise
     from morphogen.progress import counted
     from morphogen.restoration import gibbs, refined, restore_batch
+    from morphogen.tiling import restore_tiles
     from morphogen.work import device_of
 
     device, approach, found = device_of(model), gibbs() if by == "gibbs" else refined(), []
     damage = known.damage.to(device)
-    for place, batch in enumerate(counted(known.batches(BATCH, device), len(known.y), "restore")):
-        with noise.source(Noise(seed, "restore", place, 0, BATCH)):
-            found.append(restore_batch(model, batch.x, damage, labels=batch.y, samples=samples, approach=approach))
+
+    def undo(y: Any, damage: Any, labels: Any = None) -> Any:
+        return restore_batch(model, y, damage.to(device), labels=labels, samples=samples, approach=approach)
+
+    for place, batch in enumerate(counted(known.batches(1 if tiles else BATCH, device), len(known.y), "restore")):
+        with noise.source(Noise(seed, "restore", place, 0, 0 if tiles else BATCH)):
+            if tiles:
+                found.append(restore_tiles(batch.x, damage, model.space, undo))  # type: ignore[arg-type]
+            else:
+                found.append(undo(batch.x, damage, batch.y))
     return found
 
 
