@@ -20,6 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_classifiers_classes, parametrize_with_checks
 
+import morphogen as mg
 from morphogen.core import noise
 from morphogen.core.build import names
 from morphogen.core.noise import Alike, Noise
@@ -34,7 +35,7 @@ CPU = torch.device("cpu")
 
 
 MINUS_ONE = "a class called -1 is asked for, which means that there is no label"
-TAUGHT = dict(hidden_layer_sizes=(32,), max_iter=60, learning_rate=1e-2, device="cpu")
+TAUGHT = dict(hidden_layer_sizes=(32,), max_iter=40, learning_rate=1e-2, device="cpu")
 
 
 def expected(estimator: object) -> dict[str, str]:
@@ -401,6 +402,11 @@ def test_a_row_beyond_all_numbers_is_as_unlikely_as_can_be() -> None:
     assert np.isfinite(model.score_samples(np.vstack([far, line()]))).all()
 
 
+def test_numbers_whose_variance_overflows_are_refused() -> None:
+    with pytest.raises(ValueError, match="variance overflows"):
+        VAETransformer(**SMALL).fit(line() * 1e200)
+
+
 def test_columns_that_never_change_are_no_division_by_zero() -> None:
     same = np.full((30, 3), 7.0)
     model = VAETransformer(random_state=0, **SMALL).fit(same)
@@ -434,6 +440,64 @@ def test_every_model_of_the_shelf_draws_rows_or_is_refused(name: str) -> None:
         refusal = str(error)
     assert (made.shape == (2, 5)) == (refusal == "")
     assert not refusal or name not in ("vae", "gan")
+
+
+# Runs as estimators
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> mg.OpenRun:
+    net = {"model.net": {"use": "mlp", "widths": [8]}, "model.latent": 3}
+    where = tmp_path_factory.mktemp("runs") / "digits"
+    return mg.train("vae", "digits", net, steps=3, batch=16, device="cpu", run=where, quiet=True)
+
+
+def test_a_run_is_a_fitted_estimator(run: mg.OpenRun) -> None:
+    x = digits()[0][:20].astype(np.float32)
+    model = VAETransformer.of_run(run.path)
+    assert np.allclose(model.transform(x), run.encode(x.reshape(-1, 8, 8, 1)).x.flatten(1), atol=1e-5)
+    assert model.inverse_transform(model.transform(x)).shape == x.shape
+    assert model.get_params()["image_shape"] == (8, 8, 1)
+    assert model.n_components == 3
+    assert np.array_equal(pickle.loads(pickle.dumps(model)).transform(x), model.transform(x))
+    assert clone(model).set_params(max_iter=2).fit(x).transform(x).shape == (20, 3)
+    made = Sampler.of_run(run).sample(7)
+    assert made.min() >= 0
+    assert made.max() <= 16
+    with pytest.raises(ValueError, match="the whole numbers 0"):
+        model.transform(x / 16)
+
+
+def test_a_run_of_a_table_takes_columns_in_their_own_units(tmp_path: Path) -> None:
+    small = {"model.net": {"use": "mlp", "widths": [8]}, "model.latent": 2}
+    opened = mg.train("vae", line(), small, steps=3, batch=16, device="cpu", run=tmp_path / "run", quiet=True)
+    x = line(seed=3)
+    assert np.allclose(VAETransformer.of_run(opened).transform(x), opened.encode(x).x, atol=1e-4)
+
+
+def test_a_run_that_names_classes_is_a_classifier(run: mg.OpenRun, tmp_path: Path) -> None:
+    x, few, _ = moons()
+    net = {"use": "mlp", "widths": [8]}
+    recipe = {
+        "model": {"use": "semi", "latent": 2, "net": net, "classifier": {"use": "classifier", "net": net}},
+        "train": {"steps": 3, "batch": 32, "labelled": 4},
+    }
+    words = np.array(["low", "high", ""])[few]
+    opened = mg.train(recipe, x, y=words, device="cpu", run=tmp_path / "run", quiet=True)
+    model = SemiSupervisedVAEClassifier.of_run(opened)
+    assert model.classes_.tolist() == ["high", "low"]
+    assert set(model.predict(x)) <= {"high", "low"}
+    with pytest.raises(ValueError, match="SemiSupervisedVAEClassifier asks a model"):
+        SemiSupervisedVAEClassifier.of_run(run)
+
+
+def test_a_run_of_symbols_is_no_estimator(tmp_path: Path) -> None:
+    small = {"model.net": {"use": "mlp", "widths": [8]}}
+    opened = mg.train("vae", "patterns", small, steps=1, device="cpu", run=tmp_path / "run", quiet=True)
+    with pytest.raises(ValueError, match="of kind tokens"):
+        VAETransformer.of_run(opened)
+    with pytest.raises(ValueError, match="is not a run"):
+        VAETransformer.of_run(tmp_path)
 
 
 # The guide

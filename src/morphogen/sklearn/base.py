@@ -171,7 +171,10 @@ class LatentEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
             return 0 * one, one * (self._space.levels - 1)
         per = None if isinstance(self._space, Image) else 0
         mean = np.broadcast_to(X.mean(per, dtype=np.float64), X.shape[1]).copy()
-        scale = float(np.sqrt(((X - mean) ** 2).mean()))
+        with np.errstate(over="ignore"):
+            scale = float(np.sqrt(X.var(per, dtype=np.float64).mean()))
+        if not np.isfinite(scale):
+            raise Refused("X holds numbers so large that their variance overflows; divide them first")
         scale = scale if scale > 1e-12 * max(float(np.abs(mean).max()), 1.0) else 1.0
         return mean, np.full(X.shape[1], scale)
 

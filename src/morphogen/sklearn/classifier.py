@@ -19,12 +19,13 @@ from sklearn.utils.validation import column_or_1d, validate_data
 
 from morphogen.core.batch import BLANK
 from morphogen.core.model import Classifies
-from morphogen.sklearn.base import Array, LatentEstimator, Refused
+from morphogen.sklearn.adopting import OfRun
+from morphogen.sklearn.base import Array, Refused
 
 __all__ = ["SemiSupervisedVAEClassifier"]
 
 
-class SemiSupervisedVAEClassifier(ClassifierMixin, LatentEstimator):  # type: ignore[misc]
+class SemiSupervisedVAEClassifier(ClassifierMixin, OfRun):  # type: ignore[misc]
     """Learns classes from rows of which some, or most, have none: their label is -1. Labels that are words are given
     as an array of dtype object, with -1 among them.
 

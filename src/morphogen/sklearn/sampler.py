@@ -13,12 +13,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from morphogen.core import noise
 from morphogen.core.conditional import Conditional
 from morphogen.core.noise import Noise
-from morphogen.sklearn.base import LARGEST_SEED, ROWS, Array, LatentEstimator
+from morphogen.sklearn.adopting import OfRun
+from morphogen.sklearn.base import LARGEST_SEED, ROWS, Array
 
 __all__ = ["Sampler"]
 
 
-class Sampler(DensityMixin, LatentEstimator):  # type: ignore[misc]
+class Sampler(DensityMixin, OfRun):  # type: ignore[misc]
     """A generator of rows: any of the models shelf that draws examples; one with a likelihood scores rows, too.
 
     Its parameters are those of VAETransformer; `model` may be a GAN.

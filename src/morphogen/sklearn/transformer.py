@@ -10,12 +10,13 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from morphogen.core.model import Decodes, Encodes
-from morphogen.sklearn.base import Array, LatentEstimator, Refused
+from morphogen.sklearn.adopting import OfRun
+from morphogen.sklearn.base import Array, Refused
 
 __all__ = ["VAETransformer"]
 
 
-class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentEstimator):  # type: ignore[misc]
+class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OfRun):  # type: ignore[misc]
     """Learned codes of rows: `transform` gives the centre of q(z|x), `inverse_transform` the centre of p(x|z).
 
     n_components: numbers in a code
