@@ -138,7 +138,7 @@ def test_no_task_is_left_out():
     elsewhere = {"train", "resume", "decode", "runs", "recipes", "data", "tasks", "recipe", "checks"}
     archives = {"compress", "decompress", "contents"}  # tests/test_archive.py
     edits = {"direction", "directions", "edit", "combine", "exchange", "mix"}  # tests/test_edit.py
-    made = {"augment", "worth"}  # tests/test_augment.py
+    made = {"augment", "worth", "resemble"}  # tests/test_augment.py, test_tables.py
     assert set(tasks()) == set(OF_A_RUN) | elsewhere | archives | edits | made
 
 

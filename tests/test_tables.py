@@ -369,3 +369,84 @@ def test_new_rows_look_like_the_old(trained, capsys):
     assert cli.main(["sample", run, "-n", "3"]) == 0
     assert cli.main(["score", run, str(out), "--samples", "4"]) == 0, "its own rows are read again"
     assert cli.main(["reconstruct", run, str(trained / "rows.csv"), "-o", str(trained / "back.csv"), "--force"]) == 0
+
+
+def test_empty_cells_are_filled_and_nothing_else_is_touched(trained, capsys):
+    run, path, out = str(trained / "run"), trained / "holes.csv", trained / "filled.csv"
+    write(path, "id,c,b,a\nx1,4.9,low,\nx2,1.00,,20.1\nx3,NA,middle,9\nx4,5,low,-99\n")
+    assert cli.main(["restore", run, str(path), "-o", str(out), "--force"]) == 0
+    rows = list(csv.reader(out.read_text().splitlines()[1:]))
+    assert rows[0] == ["id", "c", "b", "a"]
+    assert [row[0] for row in rows[1:]] == ["x1", "x2", "x3", "x4"]
+    assert rows[2][1] == "1.00"
+    assert rows[4] == ["x4", "5", "low", "-99"], "what is there stays as it was written"
+    assert rows[2][2] == "high"
+    assert abs(float(rows[1][3])) < 3
+    assert abs(float(rows[3][1]) - 3) < 1
+    capsys.readouterr()
+    assert cli.main(["restore", run, str(trained / "rows.csv"), "-n", "20", "--harm", "--damage", "mask=0.3"]) == 0
+    assert cli.main(["restore", run, str(path), "--by", "descent", "-o", str(trained / "f.npz")]) == 0
+    write(path, "c,b,a\n1,new,\n")
+    assert cli.main(["restore", run, str(path)]) == 2
+    assert "none of its words" in capsys.readouterr().err
+
+
+def test_a_picture_does_not_say_what_is_missing_of_it(tmp_path):
+    from morphogen.core.space import Image
+    from morphogen.damaging import _gaps
+
+    with pytest.raises(UserError, match="give --damage"):
+        _gaps(Image(4, 4))
+
+
+# How good new rows are
+
+
+def test_resemblance_has_known_answers():
+    from morphogen.metrics.resemblance import apart_by_column, apart_by_pair, association
+
+    space = Table((Number("a"), Word("b", ("x", "y")), Number("c"), Word("d", ("p", "q"))))
+    x = np.array([[1, 0, 10, 0], [2, 0, 20, 0], [3, 1, 30, 1], [4, 1, 90, 1]], dtype=float)
+    y = np.array([[1, 0, 10, 1], [2, 1, 9, 0], [3, 0, NAN, 1], [9, 1, 1, 0]], dtype=float)
+    assert set(apart_by_column(x, x, space).values()) == {0.0}
+    assert set(apart_by_pair(x, x, space).values()) == {0.0}
+    assert apart_by_column(x, y, space) == {"a": 0.25, "b": 0.0, "c": 0.75, "d": 0.0}
+    assert association(x, space, 0, 2) == pytest.approx(1)
+    assert association(x, space, 1, 3) == pytest.approx(1)
+    assert association(y, space, 0, 2) == pytest.approx(-1)
+    between, total = 4 * 1.0, 5.0  # ranks 1, 2 | 3, 4
+    assert association(x, space, 0, 1) == pytest.approx((between / total) ** 0.5)
+    assert apart_by_pair(x, y, space)["a", "c"] == pytest.approx(2)
+
+
+def test_privacy_tells_copies_from_new_rows():
+    from morphogen.metrics.privacy import privacy
+
+    draw = torch.Generator().manual_seed(0)
+    space = Table(tuple(Number(str(i)) for i in range(4)))
+    train, held, new = (torch.randn(300, 4, generator=draw).double() for _ in range(3))
+    clean, dirty = privacy(train, held, new, space), privacy(train, held, train.flip(0), space)
+    assert (clean["copies"], dirty["copies"]) == (0, 300)
+    assert clean["closer_interval"][0] < 0.5 < clean["closer_interval"][1]
+    assert clean["membership_interval"][0] < 0.5 < clean["membership_interval"][1]
+    assert dirty["closer"] > 0.99
+    assert dirty["membership"] > 0.99
+    assert "no sign" in clean["words"]
+    assert "300 rows are copies" in dirty["words"]
+
+
+def test_resemble_says_all_of_it(trained, capsys):
+    run = str(trained / "run")
+    assert cli.main(["resemble", run, "--target", "b", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["columns"]["mean"] < 0.25
+    assert said["downstream"]["real"] > 0.9
+    assert said["downstream"]["ratio"] > 0.8
+    assert said["privacy"]["copies"] == 0
+    assert "bootstrap" in said["protocol"]["learners"]
+    assert cli.main(["resemble", run, "--target", "d"]) == 2
+    assert "target = 'd' is no column" in capsys.readouterr().err
+    assert cli.main(["resemble", run, "--samples", str(trained / "rows.csv"), "--target", "a", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["downstream"]["score"] == "R squared"
+    assert said["privacy"]["copies"] > 150

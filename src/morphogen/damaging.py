@@ -16,8 +16,10 @@ from morphogen.core.batch import Batch
 from morphogen.core.build import names
 from morphogen.core.damage import Chain, chain, missing
 from morphogen.core.space import Image, Space
+from morphogen.core.table import Table
 from morphogen.core.worded import read_damage
 from morphogen.data.pictures import Refused, glance, quiet, shown
+from morphogen.data.rows import known_rows
 from morphogen.errors import UserError
 from morphogen.examples import find_examples
 from morphogen.run import Run
@@ -44,12 +46,21 @@ class Damaged:
 
 
 def damaged_examples(
-    run: Run, said: Any, damage: str, *, n: int | None, harm: bool, split: str | None, label: int | None, tiles: bool
+    run: Run,
+    said: Any,
+    damage: str | None,
+    *,
+    n: int | None,
+    harm: bool,
+    split: str | None,
+    label: int | None,
+    tiles: bool,
 ) -> Damaged:
     """What was given, as it was found; or, to be harmed, clean examples and what the damage makes of them.
 
     `tiles`: pictures that are larger than the model's, all of one size.
     """
+    damage = _gaps(run.space) if damage is None else damage
     if tiles:
         return _large(run.space, said, damage, n, harm, run.path)
     chained = chain(run.space, read_damage(damage))
@@ -93,6 +104,15 @@ def _size(path: Path) -> tuple[int, int]:
     except Refused as reason:
         raise UserError(f"{shown(path)}: {reason}") from None
     return seen.height, seen.width
+
+
+def _gaps(space: Space) -> str:
+    """What happened to examples that say themselves what is missing."""
+    if not space.gaps:
+        raise UserError(
+            f"which damage? A {space.kind} does not say what happened to it; give --damage noise=0.2, mask=half ..."
+        )
+    return "mask=given"
 
 
 def _given(said: Any, damage: Chain, where: Path) -> tuple[Tensor, list[str]]:
@@ -145,6 +165,8 @@ def _floats(path: Path) -> Tensor | None:
 def _as_read(y: Tensor, space: Space, where: str) -> Tensor:
     """An array of damaged examples, laid out as a model reads them or as they are stored."""
     stored = space.write(torch.zeros(1, *space.shape)).shape[1:]
+    if isinstance(space, Table) and y.shape[1:] in (stored, space.shape):
+        return space.opened(space.read(known_rows(y, space, where)) if y.shape[1:] == stored else y.float())
     if y.dim() == len(stored) and stored[-1] == 1:
         y = y.unsqueeze(-1)
     if y.shape[1:] != space.shape and y.shape[1:] == stored:

@@ -30,6 +30,7 @@ __all__ = [
     "load_examples",
     "read_note",
     "save",
+    "save_bytes",
     "show",
     "suffixes",
     "write_atomically",
@@ -69,9 +70,14 @@ def save(path: Path | str, values: Tensor, space: Space, note: Note = None, *, f
     ending = path.suffix.lower()
     if ending not in known:
         raise UserError(f"{path}: {space.kind} values are written as {', '.join(known)}, not {ending}")
+    return [save_bytes(path, known[ending](values, space, note), force=force)]
+
+
+def save_bytes(path: Path, content: bytes, *, force: bool = False) -> Path:
+    """Write a file that may be there only if that is wanted."""
     _may_write(path, force)
-    write_atomically(path, known[ending](values, space, note))
-    return [path]
+    write_atomically(path, content)
+    return path
 
 
 def _folder(path: Path, values: Tensor, space: Space, note: Note, force: bool) -> list[Path]:

@@ -23,7 +23,7 @@ from morphogen.data.rows import texts
 from morphogen.sheet import TILE, contact_sheet, enlarge, on_checks, pixels
 from morphogen.terminal import text
 
-__all__ = ["KEY", "csv", "gif", "jsonl", "npy", "npz", "png", "rows", "single_png", "txt", "wav"]
+__all__ = ["KEY", "csv", "gif", "jsonl", "npy", "npz", "png", "rows", "sheet", "single_png", "txt", "wav"]
 
 Note = Mapping[str, Any] | None
 KEY = "morphogen"
@@ -106,10 +106,15 @@ def csv(values: Tensor, space: Vector, note: Note) -> bytes:
 
 def rows(values: Tensor, space: Table, note: Note) -> bytes:
     """The same of a table: words as words, nothing where a cell is missing."""
+    return sheet(list(space.names), texts(space.write(values.detach().cpu()), space), note)
+
+
+def sheet(names: list[str], lines: list[list[str]], note: Note) -> bytes:
+    """Cells that are text already."""
     out = io.StringIO(newline="")
     writer = tables.writer(out, lineterminator="\n")
-    writer.writerow(space.names)
-    writer.writerows(texts(space.write(values.detach().cpu()), space))
+    writer.writerow(names)
+    writer.writerows(lines)
     return f"# {_told(note)}\n{out.getvalue()}".encode()
 
 

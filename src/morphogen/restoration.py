@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from morphogen.abilities import Unable
+from morphogen.core import noise
 from morphogen.core.damage import Damage, missing
 from morphogen.core.distribution import Distribution, Normal
 from morphogen.core.given import evidence, posterior
@@ -26,7 +27,7 @@ from morphogen.core.inference import Latent
 from morphogen.core.model import Decodes, Encodes, Restores, Scores, Speaks
 from morphogen.core.space import Space
 
-__all__ = ["Approach", "Restored", "gibbs", "refined", "restore_batch", "summed"]
+__all__ = ["Approach", "Restored", "gibbs", "refined", "restore_batch", "summed", "weighed"]
 
 INSIDE = 0.9  # the chance that the interval is to hold the truth with
 SMALLEST = 19  # draws that an interval of 90 % takes: their lowest and highest are its ends
@@ -191,6 +192,27 @@ def _speech(model: Any, labels: Tensor | None, rows: int) -> Callable[[Tensor, T
         return Normal(mean, slack.reshape(-1, *[1] * (mean.dim() - 1)), mean.dim() - 1)
 
     return speak
+
+
+def weighed(*, tries: int = 200) -> Approach:
+    """Many codes by the encoder's guess, drawn again by their weights p(y|z) p(z) / q(z): no gradients, and sharp where
+    the encoder was trained on examples with gaps (Mattei and Frellsen 2019, "MIWAE")."""
+
+    def find(model: Any, y: Tensor, damage: Damage, labels: Tensor | None, samples: int) -> Said:
+        if not isinstance(model, Scores):
+            raise Unable("weights need a model that infers codes as distributions (Scores); use descent")
+        inference = model.infer(damage.guess(y), labels, tries)
+        weight = evidence(inference.likelihood, y, damage)
+        weight = sum((latent.log_ratio for latent in inference.latents), start=weight)
+        code = torch.cat([latent.z.reshape(tries, len(y), -1) for latent in inference.latents], -1)
+        edges, speech = torch.softmax(weight, 0).cumsum(0).T.contiguous(), _speech(model, labels, len(y))
+        steps = torch.arange(samples, device=y.device) + noise.uniform((len(y), 1), event=1, like=y)  # one in each part
+        pick = torch.searchsorted(edges, (steps / samples).to(edges.dtype)).clamp_max(tries - 1)
+        chosen = code[pick.T, torch.arange(len(y), device=y.device)]
+        said = [posterior(speech(z, y.new_zeros(len(y))), y, damage) for z in chosen]
+        return torch.stack([mean for mean, _ in said]), torch.stack([draw for _, draw in said])
+
+    return find
 
 
 def gibbs(*, burn: int = 20) -> Approach:

@@ -12,14 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from morphogen import files
+from morphogen import files, formats
 from morphogen.core.damage import Damage, missing
 from morphogen.core.space import Space
+from morphogen.core.table import Table
+from morphogen.data.rows import fill_rows
+from morphogen.data.sheet import ENDINGS
 from morphogen.errors import UserError
 from morphogen.restoration import Restored
 from morphogen.values import Values
 
-__all__ = ["Restoration", "told"]
+__all__ = ["Restoration", "table_of", "told"]
 
 SHOWN, DRAWS = 16, 3  # rows on a sheet, and draws in each of them
 BRIGHT = 4.0  # a deviation of 0.25 is white
@@ -32,6 +35,7 @@ class Restoration(Values):
     fills: ClassVar[bool] = True
     arrays: dict[str, Tensor] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
+    table: Path | None = None  # the file whose empty cells these values are for
 
     def save(self, path: str | Path, *, force: bool = False) -> list[Path]:
         """A sheet (.png), arrays (.npz), or a folder (no ending): a file for each input and its deviation beside it."""
@@ -43,6 +47,9 @@ class Restoration(Values):
         if path.suffix.lower() == ".png" and self.space.kind == "image":
             sheet, columns = self._sheet()
             return Values(sheet, self.space, columns, note=self.note).save(path, force=force)
+        if self.table is not None and isinstance(self.space, Table) and path.suffix.lower() == ".csv":
+            filled = fill_rows(self.table, self.space, torch.from_numpy(self.stored))
+            return [files.save_bytes(path, formats.sheet(*filled, self.note), force=force)]
         return Values(self.x, self.space, note=self.note).save(path, force=force)
 
     def _sheet(self) -> tuple[Tensor, int]:
@@ -69,7 +76,6 @@ class Restoration(Values):
         return [self._one(there, value, force) for there, value in pairs]
 
     def _one(self, path: Path, value: Tensor, force: bool) -> Path:
-        from morphogen import formats
         from morphogen.core.space import Image
 
         if isinstance(self.space, Image):
@@ -89,6 +95,15 @@ class Restoration(Values):
         np.savez_compressed(out, note=np.array(json.dumps(self.note, sort_keys=True, default=str)), **held)
         files.write_atomically(path, out.getvalue())
         return path
+
+
+def table_of(data: Any, space: Space) -> Path | None:
+    """The one file of a table that was given, if it was one."""
+    words = [data] if isinstance(data, (str, Path)) else data
+    if not (space.gaps and isinstance(words, (list, tuple)) and len(words) == 1 and isinstance(words[0], (str, Path))):
+        return None
+    path = Path(words[0])
+    return path if path.suffix.lower() in ENDINGS else None
 
 
 def told(found: list[Restored], y: Tensor, damage: Damage, clean: Tensor | None, space: Space) -> Restoration:

@@ -15,7 +15,7 @@ from morphogen.data.pictures import shown
 from morphogen.data.sheet import Sheet, read_sheet
 from morphogen.errors import UserError, did_you_mean
 
-__all__ = ["known_rows", "read_rows", "texts"]
+__all__ = ["fill_rows", "known_rows", "read_rows", "texts"]
 
 FIT = "mend it, or let it count as missing (fit)"
 
@@ -80,6 +80,19 @@ def known_rows(stored: Tensor, space: Table, where: str) -> Tensor:
         if not bool(((cells >= 0) & (cells < column.width) & (cells == cells.round())).all()):
             raise UserError(f"{where}: column {column.name!r} holds numbers of words outside 0 .. {column.width - 1}")
     return stored
+
+
+def fill_rows(path: Path, space: Table, stored: Tensor) -> tuple[list[str], list[list[str]]]:
+    """Names and cells of a file as they stand there, what is missing of its first rows filled from stored values."""
+    sheet, filled = read_sheet(path, strict=True), texts(stored, space)
+    place = {name: i for i, name in enumerate(space.names)}
+    columns = []
+    for name, cells in zip(sheet.names, sheet.columns, strict=True):
+        column = [cells[row] for row in range(len(stored))]
+        if name in place:
+            column = [filled[row][place[name]] if cell in MISSING else cell for row, cell in enumerate(column)]
+        columns.append(column)
+    return sheet.names, [list(row) for row in zip(*columns, strict=True)]
 
 
 def texts(stored: Tensor, space: Table) -> list[list[str]]:

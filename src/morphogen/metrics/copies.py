@@ -24,7 +24,7 @@ from torch import Tensor
 from morphogen.metrics.features import Seen, comparable, shuffled, square_distances
 from morphogen.metrics.frechet import told
 
-__all__ = ["Copies", "copies", "nearest", "same_pairs"]
+__all__ = ["Copies", "copies", "nearer", "nearest", "same_pairs"]
 
 RARE = 0.01
 ROWS, COLUMNS = 250, 1000
@@ -57,7 +57,7 @@ class Copies:
 
     def facts(self) -> dict[str, Any]:
         """The numbers with their protocol."""
-        nearer, error = _nearer(self.apart, self.held_apart)
+        closer, error = nearer(self.apart, self.held_apart)
         how = {
             "estimator": "P(a sample is nearer to its nearest training example than a held-out one): 0.5 is right",
             "interval": "95 %, normal, from the placements (DeLong et al. 1988)",
@@ -65,8 +65,8 @@ class Copies:
             "train_n": len(self.train),
             "same": "nearer than 99 % of the held-out examples are to their nearest among themselves",
         }
-        where = (max(nearer - 1.96 * error, 0.0), min(nearer + 1.96 * error, 1.0))
-        said = told(nearer, where, how, self.samples, self.held_out, self.seed)
+        where = (max(closer - 1.96 * error, 0.0), min(closer + 1.96 * error, 1.0))
+        said = told(closer, where, how, self.samples, self.held_out, self.seed)
         protocol = said.pop("protocol")
         row = int(self.apart.argmin())
         found = {
@@ -133,7 +133,7 @@ def _support(n: int, pairs: int) -> dict[str, Any]:
     return {"n": n, "same_pairs": pairs, "about": trials / pairs, "interval": [trials / high, trials / low]}
 
 
-def _nearer(x: Tensor, y: Tensor) -> tuple[float, float]:
+def nearer(x: Tensor, y: Tensor) -> tuple[float, float]:
     """P(x < y) + P(x = y) / 2, and its standard error."""
     mine, theirs = 1 - _placed(x, y), _placed(y, x)
     value = float(mine.sort().values.mean())

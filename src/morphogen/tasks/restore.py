@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Literal
 from morphogen.tasks.task import Count, Seed, task
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from morphogen.core.model import Model
     from morphogen.damaging import Damaged
     from morphogen.opened import OpenRun
+    from morphogen.restoration import Approach
     from morphogen.values import Values
 
     Given = Any
@@ -28,10 +30,10 @@ def restore(
     n: Count | None = None,
     *,
     run: OpenRun,
-    damage: str,
+    damage: str | None = None,
     harm: bool = False,
     samples: Count = 39,
-    by: Literal[descent, gibbs] = "descent",  # type: ignore[name-defined]  # noqa: F821
+    by: Literal[descent, gibbs, weights] | None = None,  # type: ignore[name-defined]  # noqa: F821
     tiles: bool = False,
     split: str | None = None,
     label: str | None = None,
@@ -41,10 +43,10 @@ def restore(
 
     data: files that are damaged, or with --harm clean ones
     n: only the first so many
-    damage: what happened to them, e.g. noise=0.2, mask=half, mask=hole.png, "shrink=4 + noise=0.05"
+    damage: what happened, e.g. noise=0.2, mask=half, mask=hole.png, "shrink=4 + noise=0.05"; of tables: empty cells
     harm: damage clean examples first, and say how near to them one comes back
     samples: draws of each example; an interval of 90 % takes 19 at least
-    by: how codes are found: by descent, or in turn with the pixels
+    by: how codes are found: by descent, in turn with the pixels, or by weights (the usual way for tables)
     tiles: pictures larger than the model's, all of one size, by tiles that overlap
     split: which part of a named set: train, valid or test
     label: the class of the given files, for a model that is told labels
@@ -53,14 +55,14 @@ def restore(
     from morphogen.damaging import damaged_examples
     from morphogen.errors import UserError
     from morphogen.restoration import SMALLEST
-    from morphogen.restored import told
+    from morphogen.restored import table_of, told
 
     if samples < 2:
         raise UserError(f"one draw has no deviation; give samples of 2 or more ({SMALLEST} for an interval)")
     known = damaged_examples(run.run, data, damage, n=n, harm=harm, split=split, label=_number(label), tiles=tiles)
-    found = _each(model, known, samples, by, seed, tiles)
+    found = _each(model, known, samples, by or ("weights" if run.space.gaps else "descent"), seed, tiles)
     said = told(found, known.y, known.damage, known.clean, known.damage.space)
-    said.names = known.names or None
+    said.names, said.table = known.names or None, table_of(data, run.space)
     said.remark = _remark(known, said.scores, samples)
     return said
 
@@ -73,11 +75,12 @@ def _each(model: Model, known: Damaged, samples: int, by: str, seed: int, tiles:
     from morphogen.core import noise
     from morphogen.core.noise import Noise
     from morphogen.progress import counted
-    from morphogen.restoration import gibbs, refined, restore_batch
+    from morphogen.restoration import gibbs, refined, restore_batch, weighed
     from morphogen.tiling import restore_tiles
     from morphogen.work import device_of
 
-    device, approach, found = device_of(model), gibbs() if by == "gibbs" else refined(), []
+    ways: dict[str, Callable[[], Approach]] = {"gibbs": gibbs, "weights": weighed, "descent": refined}
+    device, approach, found = device_of(model), ways[by](), []
     damage = known.damage.to(device)
 
     def undo(y: Any, damage: Any, labels: Any = None) -> Any:
