@@ -110,7 +110,7 @@ def _gaps(space: Space) -> str:
     """What happened to examples that say themselves what is missing."""
     if not space.gaps:
         raise UserError(
-            f"which damage? A {space.kind} does not say what happened to it; give --damage noise=0.2, mask=half ..."
+            f"restore needs damage: {space.plural} do not say what happened to them; --damage noise=0.2, mask=half ..."
         )
     return "mask=given"
 

@@ -71,11 +71,8 @@ def _hits(learner: Any, rows: Values, test: Values, space: Table, target: int, m
     """What the learner says of the test rows: 1 where it is right, or how far it is off, squared."""
     learner.fit(_features(rows, space, target, middle), rows[:, target])
     said = learner.predict(_features(test, space, target, middle))
-    if isinstance(space.columns[target], Word):
-        said = said == test[:, target]
-    else:
-        said = (said - test[:, target]) ** 2
-    hits: Values = said.astype(np.float64)
+    words, truth = isinstance(space.columns[target], Word), test[:, target]
+    hits: Values = np.asarray(said == truth if words else (said - truth) ** 2).astype(np.float64)
     return hits
 
 
