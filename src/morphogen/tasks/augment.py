@@ -116,7 +116,7 @@ def worth(
     each: Count | None = None,
     seeds: Count = 5,
     steps: Count = 600,
-    share: Amount = 0.5,
+    share: Amount = 0.25,
     split: str = "train",
     seed: Seed = 0,
 ) -> dict[str, Any]:
