@@ -26,7 +26,7 @@ from morphogen.leaks import Leaks
 from morphogen.makers import Labelled, Made, jitter, mix, samples
 from morphogen.opened import OpenRun
 from morphogen.run import Run
-from morphogen.worth import Study, Trial, classical, labelled_subset, mixed_batches, verdict
+from morphogen.worth import Study, Trial, classical, interval, labelled_subset, mixed_batches, verdict
 from test_edit import Turned, fresh
 
 
@@ -330,6 +330,13 @@ def test_the_verdict_on_planted_help_and_harm() -> None:
     facts = Trial([0.5, 0.5, 0.6], [0.5, 0.51, 0.6]).facts()
     assert facts["verdict"] == "cannot tell"
     assert facts["gain"] == pytest.approx(0.01 / 3)
+
+
+def test_the_interval_is_students() -> None:
+    gain, low, high = interval([0.01, 0.02, 0.03])
+    assert (gain, low, high) == pytest.approx((0.02, 0.02 - 4.303 * 0.01 / 3**0.5, 0.02 + 4.303 * 0.01 / 3**0.5))
+    with pytest.raises(UserError, match="no interval"):
+        interval([0.1])
 
 
 def test_pairs_differ_in_nothing_but_what_was_made() -> None:

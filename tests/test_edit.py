@@ -289,6 +289,10 @@ def test_directions_are_of_their_weights(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not of this run"):
         other.edit(by="up=1")
     assert "cannot be used" in other.directions()[0]["state"]
+    opened.run.keep("direction_odd", {"other": torch.ones(3)}, {})
+    with pytest.raises(UserError, match="is none; learn it again"):
+        opened.edit(by="odd=1")
+    assert {line["name"]: line["state"] for line in opened.directions()}["odd"].startswith("cannot be used")
     model = opened.run.model()
     next(model.parameters()).data.add_(1)
     opened.run.save_weights(model, {"step": 9})

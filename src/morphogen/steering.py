@@ -41,7 +41,13 @@ def names(run: Run) -> list[str]:
 def learned(run: Run, name: str) -> tuple[Tensor, dict[str, Any]] | None:
     """The step of a learned direction and what is known of it; None where the run has been trained on since."""
     held = run.kept(PREFIX + name)
-    return None if held is None else (held[0]["step"], held[1])
+    if held is None:
+        return None
+    tensors, facts = held
+    step, words, separates = tensors.get("step"), facts.get("words"), facts.get("separates")
+    if step is None or step.dim() != 1 or not isinstance(words, list) or not isinstance(separates, dict):
+        raise UserError(f"what {run.path} keeps as the direction {name!r} is none; learn it again")
+    return step, facts
 
 
 def offered(model: object) -> dict[str, Tensor]:

@@ -37,6 +37,7 @@ def at(file: str, words: str) -> tuple[str, ...]:
 
 RESUMING = at(TRAIN, "resuming_from_any_step or saved_run or signal_saves")
 BITS, LOSSY, INTEGERS = "tests/test_bitsback.py", "tests/test_lossy.py", "tests/test_integers.py"
+EDIT, AUGMENT = "tests/test_edit.py", "tests/test_augment.py"
 DISTRIBUTION, OPTIM, LOGISTICS = "core/distribution.py", "optim.py", "families/logistics.py"
 
 # fmt: off
@@ -171,5 +172,21 @@ MUTANTS = [
     Mutant("codec: rungs without bounds", "codec/bounds.py", "        _rung(rung, unit)\n", "        pass\n", at(BITS, "may_say_anything or lacks")),
     Mutant("codec: integers round down", "codec/proof.py", "return (x + ((np.int64(1) << np.asarray(shift, np.int64)) >> 1)) >> shift", "return x >> shift", at(INTEGERS, "rounding")),
     Mutant("codec: sums beyond what is exact", "codec/proof.py", "EXACT = 1 << 53", "EXACT = 1 << 56", at(INTEGERS, "must_not_run")),
+    # Edit and augment
+    Mutant("edit: a step of no deviation", "directions.py", "way * (torch.cat([a, b]) @ way).std(correction=0)", "way", at(EDIT, "either_way")),
+    Mutant("edit: judged by what was learned from", "directions.py", "side[part != fold] for side", "side[part != FOLDS] for side", at(EDIT, "separates_nothing")),
+    Mutant("edit: the interval of an area is half as wide", "directions.py", "<= 1.96 * (error", "<= 0.98 * (error", at(EDIT, "interval_holds")),
+    Mutant("edit: covariances are not shrunk", "directions.py", ".clamp(0, 1) if float(spread) > 0", ".clamp(0, 0) if float(spread) > 0", at(EDIT, "ledoit")),
+    Mutant("edit: strengths are forgotten", "steering.py", "step + much * one", "step + one", at(EDIT, "so_many_deviations")),
+    Mutant("edit: content by distance", "exchange.py", "seen = torch.linalg.solve(within(apart), d)", "seen = d", at(EDIT, "content_of_a_code")),
+    Mutant("edit: style and content exchanged", "exchange.py", "return style[0], content[1]", "return content[0], style[1]", at(EDIT, "told_model_takes")),
+    Mutant("edit: shared examples pass", "sides.py", "    if both:\n", "    if False:\n", at(EDIT, "mistakes")),
+    Mutant("augment: examples without a label are used", "sides.py", "torch.nonzero(y >= 0)", "torch.nonzero(y >= -1)", at(AUGMENT, "mix_is_between")),
+    Mutant("augment: sources are places, not rows", "makers.py", "Made(x, wanted, given.rows[places], weights)", "Made(x, wanted, places, weights)", at(AUGMENT, "mix_is_between")),
+    Mutant("augment: copies pass", "augmenting.py", "torch.ones_like(copied) if keep else ~copied", "torch.ones_like(copied)", at(AUGMENT, "copies")),
+    Mutant("augment: only the same is a copy", "leaks.py", "(apart < self.close) | (apart == 0)", "apart == 0", at(AUGMENT, "planted_copies")),
+    Mutant("augment: jitter is bolder than asked", "makers.py", "z + boldness * _doubt", "z + _doubt", at(AUGMENT, "jitter")),
+    Mutant("augment: the interval is of a normal", "worth.py", "student(len(gains) - 1) * error", "1.96 * error", at(AUGMENT, "students")),
+    Mutant("augment: a harm is no harm", "worth.py", "if high < 0 else", "if high < -1 else", at(AUGMENT, "planted_help")),
 ]
 # fmt: on
