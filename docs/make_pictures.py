@@ -30,6 +30,8 @@ LINES = 40
 RUNS = {
     "runs/guide-digits": "vae digits train.minutes=0.5 train.patience=3",
     "runs/guide-mnist": "mnist mnist train.minutes=10",
+    "runs/guide-clothes": "vae fashion-mnist model.likelihood=normal-shared train.minutes=5 model.net=resnet "
+    "model.net.width=16 model.net.limit=32 model.net.stages=2 model.decoder=mlp",
     "runs/guide-plane": "classic-bounded-bernoulli mnist",
     "runs/guide-gan": "mnist-gan mnist train.minutes=5",
     "runs/guide-conditional": "conditional-vae digits train.steps=1500",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["heat_sheet"]
 
-HOT = 8.0  # standard deviations at which a map is as hot as it gets
+HOT, COOL = 8.0, 2.0  # standard deviations at which a map is as hot as it gets, and below which a sound is not marked
 NAMED = 8  # places of a row that are named
 SIDE = 4096  # pixels that a sheet is at most tall
 
@@ -61,13 +61,16 @@ def _picture(axes: Any, x: Tensor, heat: Tensor, space: Image) -> None:
 
 def _bars(axis: Axes, x: Tensor, heat: Tensor, space: Space) -> None:
     """The places that miss most, by name: columns of a row, symbols of a sequence."""
-    flat, values = heat.flatten(), x.flatten()
+    flat, values = -heat.flatten(), x.flatten()
+    symbols = isinstance(space, Tokens)
+    flat = (-flat).clamp_min(0) if symbols else flat  # a symbol is missed or it is not
     order = flat.abs().argsort(descending=True, stable=True)[:NAMED].flip(0)
     names = [_name(space, int(place), float(values[place])) for place in order]
-    axis.barh(range(len(order)), (-flat[order]).tolist(), color=LINES[0], height=0.7)
+    axis.barh(range(len(order)), flat[order].tolist(), color=LINES[0], height=0.7)
     axis.set_yticks(range(len(order)), names, fontsize=7, color=INK)
     axis.axvline(0, color=FAINT, linewidth=0.6)
-    axis.set_xlabel("above or below its reconstruction, in usual deviations", fontsize=7, color=FAINT)
+    what = "how seldom a symbol is missed there" if symbols else "above or below its reconstruction"
+    axis.set_xlabel(f"{what}, in usual deviations", fontsize=7, color=FAINT)
     axis.tick_params(labelsize=7, width=0.6, length=2, color=FAINT, labelcolor=INK)
     axis.spines[["top", "right", "left"]].set_visible(False)
 
@@ -83,7 +86,8 @@ def _name(space: Space, place: int, value: float) -> str:
 
 def _wave(axis: Axes, x: Tensor, heat: Tensor) -> None:
     """The wave, darker where it is further from what is normal."""
-    hot = heat.reshape(-1, heat.shape[-1]).square().mean(0).sqrt().clamp_max(HOT) / HOT
+    hot = heat.reshape(-1, heat.shape[-1]).square().mean(0).sqrt()
+    hot = ((hot - COOL) / (HOT - COOL)).clamp(0, 1)
     axis.plot(x.reshape(-1, x.shape[-1])[0].tolist(), color=FAINT, linewidth=0.5)
     low, high = axis.get_ylim()
     axis.imshow(

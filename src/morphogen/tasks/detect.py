@@ -65,7 +65,7 @@ def detect(
             _sheet(everything, model, data, order[:most], rows, out)
         else:
             _table(rows, out)
-    return said | {"oddest": rows[:most], "protocol": _protocol(detector, false_alarms)}
+    return said | {"oddest": rows[:most], "protocol": _protocol(detector, false_alarms, len(data))}
 
 
 def _ending(out: Path, force: bool) -> str:
@@ -147,8 +147,9 @@ def _table(rows: list[dict[str, Any]], out: Path) -> None:
     write_atomically(out, text.getvalue().encode())
 
 
-def _protocol(detector: Detector, rate: float) -> dict[str, Any]:
+def _protocol(detector: Detector, rate: float, n: int) -> dict[str, Any]:
     return {
+        "n": n,
         "false_alarms": rate,
         "scores": [*detector.names],
         "held_out": len(detector.normal),
