@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ from morphogen.data.batches import Batches
 from morphogen.data.find import open_data, resolve
 from morphogen.data.labels import few, known, numbered
 from morphogen.errors import UserError
+from morphogen.examples import Data
 from morphogen.judges import usual
 from morphogen.metrics.classes import Verdict, calibration_error, confusion, match, temperature, wilson
+from morphogen.opened import OpenRun
 from morphogen.plan import Plan
 from morphogen.ranks import Ranks
 from morphogen.run import Run
@@ -446,3 +449,142 @@ def test_intervals_and_confusions() -> None:
     assert verdict.accuracy == pytest.approx(2 / 3)
     assert [row["precision"] for row in verdict.of_each(("a", "b", "c"))] == [1.0, 0.5, None]
     assert [row["recall"] for row in verdict.of_each(("a", "b", "c"))] == [0.5, 1.0, None]
+
+
+# The task
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("classify")
+
+
+def blobs(path: Path, y: Any, centre: float = 3.0) -> Path:
+    """Two clouds in a table, labelled by `y` of which cloud each row is of."""
+    kinds = np.arange(300) % 2
+    x = np.random.default_rng(0).normal(size=(300, 3)) + centre * kinds[:, None]
+    np.savez(path, x=x, y=np.array([y(k, i) for i, k in enumerate(kinds)])) if y else np.savez(path, x=x)
+    return path
+
+
+@pytest.fixture(scope="module")
+def runs(home: Path) -> dict[str, OpenRun]:
+    told = {"use": "array", "path": str(blobs(home / "told.npz", lambda k, i: ["left", "right"][k] if i < 60 else ""))}
+    full = {"use": "array", "path": str(blobs(home / "full.npz", lambda k, i: ["left", "right"][k]))}
+    bare = {"use": "array", "path": str(blobs(home / "bare.npz", None))}
+    vae = {"use": "vae", "latent": 2, "net": MLP}
+    made: dict[str, OpenRun] = {}
+    for name, data, model, more in (
+        ("few", told, {"use": "classifier", "net": MLP, "strong": "veil"}, {"labelled": 8}),
+        ("vae", full, vae, {}),
+        ("bare", bare, vae, {}),
+        ("mixed", bare, vae | {"prior": {"use": "mixture", "components": 3}}, {}),
+        ("conditional", full, vae | {"labelled": True}, {}),
+    ):
+        run = run_of(home / name, data, part("models", model).spec, steps=150, lr=1e-2, warmup=5, ema=0.9, **more)
+        fit(run, quiet=True)
+        made[name] = OpenRun(run)
+    return made
+
+
+def test_classify_says_names_and_how_often_they_are_right(runs: dict[str, OpenRun], home: Path) -> None:
+    for name, by in (("few", "the model itself"), ("vae", "a linear probe of its codes")):
+        said = runs[name].classify(str(home / "full.npz"), split="test") if name == "vae" else runs[name].classify(None)
+        assert said["by"] == by
+        assert said["accuracy"] > 0.9, name
+        low, high = said["interval"]
+        assert low <= said["accuracy"] <= high
+        assert {row["class"] for row in said["first"]} == {"left", "right"}
+        assert said["protocol"]["split"] == "test"
+    few = runs["few"].classify(None, sure=1.0)
+    assert few["unsure"] == few["examples"]
+    assert all(row["class"] is None for row in few["first"])
+    assert "fewer than 10 labelled validation" in few["protocol"]["probabilities"]
+    probed = runs["vae"].classify(None)
+    assert "calibrated on labelled validation examples" in probed["protocol"]["probabilities"]
+    assert runs["vae"].run.kept("probe") is not None
+    assert runs["vae"].classify(None) == probed, "what was kept says the same"
+
+
+def test_clusters_are_held_against_classes(runs: dict[str, OpenRun], home: Path) -> None:
+    alone = runs["mixed"].classify(None)
+    assert alone["by"].startswith("the clusters")
+    assert "accuracy" not in alone
+    data = open_data(home / "full.npz")
+    given = Data(replace(data, space=runs["mixed"].space), "test")
+    said = runs["mixed"].classify(given)
+    assert 0 < said["accuracy"] <= 1
+    assert -0.5 <= said["rand_index"] <= 1
+    assert 0 <= said["mutual_information"] <= 1
+
+
+def test_a_table_and_a_picture_of_what_was_said(runs: dict[str, OpenRun], tmp_path: Path) -> None:
+    run = runs["vae"]
+    said = run.classify(None, out=tmp_path / "said.csv", most=1)
+    lines = (tmp_path / "said.csv").read_text().splitlines()
+    assert lines[0] == "file,class,probability"
+    assert len(lines) == 1 + said["examples"]
+    assert len(said["first"]) == 1
+    run.classify(None, out=tmp_path / "said.png")
+    with Picture.open(tmp_path / "said.png") as picture:
+        assert picture.size[0] > 100
+    with pytest.raises(UserError, match="is not overwritten"):
+        run.classify(None, out=tmp_path / "said.csv")
+    with pytest.raises(UserError, match=r"as a table, \.csv"):
+        run.classify(None, out=tmp_path / "said.json")
+    with pytest.raises(UserError, match="no label of these examples is known"):
+        run.classify(np.zeros((4, 3)), out=tmp_path / "none.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "said"),
+    [
+        ("bare", {}, "no labels of two classes or more, so it knows no classes"),
+        ("bare", {"by": "clusters"}, "clusters are those of a mixture prior"),
+        ("vae", {"by": "clusters"}, "clusters are those of a mixture prior"),
+        ("vae", {"by": "model"}, "does not name classes itself"),
+        ("conditional", {}, "is told the class of what it encodes"),
+        ("few", {"by": "probe"}, "encodes nothing that could be probed"),
+        ("few", {"sure": 1.5}, "is no probability"),
+        ("few", {"by": "oracle"}, "is not known"),
+        ("few", {"data": np.full((2, 3), np.nan)}, "not finite"),
+        ("few", {"data": np.zeros((2, 4))}, "does not fit the model"),
+        ("few", {"data": "digits"}, "holds image"),
+        ("few", {"data": np.zeros((2, 3)), "label": "up"}, "is no class of this run"),
+    ],
+)
+def test_what_cannot_be_classified_is_refused(
+    runs: dict[str, OpenRun], name: str, more: dict[str, Any], said: str
+) -> None:
+    more = dict(more)
+    with pytest.raises(UserError, match=said):
+        runs[name].classify(more.pop("data", None), **more)
+
+
+def test_a_class_that_was_never_seen_is_named(runs: dict[str, OpenRun], home: Path, tmp_path: Path) -> None:
+    new = open_data(blobs(tmp_path / "new.npz", lambda k, i: ["left", "upward"][k]))
+    with pytest.raises(UserError, match="examples of 'upward', a class that the run was never shown"):
+        runs["vae"].classify(Data(replace(new, space=runs["vae"].space), "test"))
+    other = open_data(blobs(tmp_path / "other.npz", lambda k, i: ["right", "never"][k] if k == 0 else "right"))
+    assert other.classes == ("right",) or len(other.classes) < 2  # one class alone: no labels to speak of
+
+
+def test_pictures_of_another_shape_are_refused(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "p", *(f"{k}/{i}.png" for k in ("cat", "dog") for i in range(9)))
+    model = part("models", {"use": "classifier", "net": MLP}).spec
+    run = run_of(tmp_path / "run", {"use": "folder", "path": str(root)}, model)
+    fit(run, quiet=True)
+    Picture.new("RGB", (9, 6), "red").save(tmp_path / "red.png")
+    with pytest.raises(UserError, match=r"red\.png"):
+        OpenRun(run).classify(str(tmp_path / "red.png"))
+    with pytest.raises(UserError, match="does not fit the model"):
+        OpenRun(run).classify(np.zeros((2, 6, 6, 3), np.uint8))
+    said = OpenRun(run).classify([str(root / "cat" / "1.png"), str(root / "dog" / "2.png")])
+    assert [Path(row["file"]).name for row in said["first"]] == ["1.png", "2.png"]
+    assert "accuracy" not in said
+
+
+def test_one_class_alone_is_refused_when_it_is_to_be_learned(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "p", *(f"{k}/{i}.png" for k in ("cat", "unlabelled") for i in range(9)))
+    with pytest.raises(UserError, match="of two classes at least"):
+        run_of(tmp_path / "run", {"use": "folder", "path": str(root)}, part("models", "classifier").spec).build()
