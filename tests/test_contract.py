@@ -535,10 +535,11 @@ def test_a_term_of_any_pair_is_finite_or_refused(name: str, prior: str, posterio
 
 
 LABELS = Vector(3, ("a", "b", "c"))
-REFUSED = {(name, "tokens") for name in ("gan", "bigan", "introspective", "sgan")}  # nothing can be learned through symbols
+GANS = ("gan", "bigan", "introspective", "sgan")
+REFUSED = {(name, "tokens") for name in GANS}  # nothing can be learned through symbols
 PLAIN = ("tokens", "vector", "column", "sound", "table")
 REFUSED |= {(name, space) for name in ("ladder", "restorer") for space in PLAIN}  # they are of pictures
-REFUSED |= {(name, "table") for name in ("gan", "bigan", "introspective", "sgan")}  # nor through words
+REFUSED |= {(name, "table") for name in GANS}  # nor through words
 REMEMBER = ("lecam", "spectral", "agreement")  # they change as they are used, which tests of their own look at
 MEANS = ("sgan",)  # its generator matches the mean of the batch it sees
 MLP = {"use": "mlp", "widths": [12, 10]}
