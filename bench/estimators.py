@@ -111,7 +111,7 @@ def table(work: Callable[[int], Iterator[Row]], seeds: int) -> str:
     for name, found in said.items():
         good, seconds = np.array(found).T
         half = stats.t.ppf(0.975, seeds - 1) * good.std(ddof=1) / seeds**0.5
-        low, high = good.mean() - half, good.mean() + half
+        low, high = good.mean() - half, min(good.mean() + half, 1.0)  # of measures that are 1 at most
         lines.append(f"| {name} | {good.mean():.3f} | {low:.3f} to {high:.3f} | {seconds.mean():.1f} |")
     return "\n".join(lines)
 

@@ -96,11 +96,11 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, OfRun):  # type: ignore[misc]
             )
         numbers = np.full(len(y), BLANK, dtype=np.int64)
         numbers[known] = places
-        self._half = not known.all()
+        self._blanks = not known.all()
         return numbers
 
     def _plan(self) -> dict[str, Any]:
-        return super()._plan() | ({"labelled": max(int(self.batch_size) // 2, 1)} if self._half else {})
+        return super()._plan() | ({"labelled": max(int(self.batch_size) // 2, 1)} if self._blanks else {})
 
     def _spec(self) -> dict[str, Any]:
         """M2 with a classifier of its own net, whose lesson is the labels; what `model` says of either goes first.
