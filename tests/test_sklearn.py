@@ -147,6 +147,26 @@ def test_a_flat_picture_lies_as_numpy_lays_it() -> None:
     assert np.allclose(seen[5, 1, 2, 0], (x.reshape(20, 4, 3, 2)[5, 2, 0, 1] - model.mean_[0]) / model.scale_[0])
 
 
+SHAPES = {"table": {}, "bits": {"levels": 2}, "picture": {"image_shape": (4, 3, 2)},
+          "levels": {"image_shape": (4, 6), "levels": 5}}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SHAPES)
+def test_what_is_learned_from_is_what_is_seen(case: str) -> None:
+    draw = np.random.RandomState(0)
+    x = draw.randint(0, SHAPES[case]["levels"], (20, 24)) if "levels" in SHAPES[case] else 9 * draw.randn(20, 24)
+    model = VAETransformer(2, **SMALL | SHAPES[case]).fit(x)
+    read = model._space.read(model._stored(x.astype(float)).values)
+    assert torch.allclose(read, model._seen(x.astype(float)).float(), atol=1e-6)
+
+
+def test_pictures_of_real_numbers_are_learned() -> None:
+    x = digits()[0][:600] - 5.5
+    model = VAETransformer(8, image_shape=(8, 8), max_iter=200, learning_rate=1e-2, device="cpu", random_state=0).fit(x)
+    back = model.inverse_transform(model.transform(x))
+    assert ((back - x) ** 2).mean() < 0.6 * x.var(0).mean()
+
+
 def test_rows_of_zeros_and_ones_have_probabilities() -> None:
     x = (np.random.RandomState(0).rand(200, 4) < 0.5).astype(float)
     model = Sampler(1, levels=2, random_state=0, **SMALL | {"n_draws": 1000}).fit(x)

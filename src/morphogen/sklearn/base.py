@@ -61,7 +61,6 @@ class LatentEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
     """A latent-variable model of the rows of an array."""
 
     _ability = "Autoencodes"
-    _labelled = False
 
     def __init__(
         self,
@@ -92,11 +91,6 @@ class LatentEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         self.random_state = random_state
         self.verbose = verbose
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.non_deterministic = False
-        return tags
-
     # Fitting ----------------------------------------------------------------------------------------------------
 
     def _check_parameters(self) -> None:
@@ -115,9 +109,7 @@ class LatentEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         self._space = self._space_of(X)
         self.mean_, self.scale_ = self._moments(X)
         self._seed = seed
-        space = self._space
-        rows = MemoryStore(space.write(self._seen(X)) if isinstance(space, Image) else self._seen(X).float())
-        data = Dataset("X", space, {"train": Split(rows, y)}, "at hand", classes=classes)
+        data = Dataset("X", self._space, {"train": Split(self._stored(X), y)}, "at hand", classes=classes)
         with refusing():
             run = unkept(self._spec(), data, self._plan(), self._seed)
             demand(run.build(), self._ability, type(self).__name__, "that name")
@@ -218,6 +210,13 @@ class LatentEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
             height, width, channels = *self._space.sites, self._space.depth
             x = x.reshape(-1, height, width, channels).movedim(-1, 1)
         return x
+
+    def _stored(self, X: Array) -> MemoryStore:
+        """Rows as `space.read` takes them to give what the model sees."""
+        x = self._seen(X)
+        if not isinstance(self._space, Image):
+            return MemoryStore(x.float())
+        return MemoryStore(self._space.write(x) if self._space.levels else x.movedim(1, -1).float())
 
     def _unseen(self, x: Tensor, dtype: Any) -> Array:
         """What a model says, as rows in the units of X."""
