@@ -19,6 +19,7 @@ from itertools import product
 from pathlib import Path
 from statistics import mean
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,7 +33,6 @@ from morphogen.makers import MAKERS, Labelled
 from morphogen.metrics.classifier import accuracy, teach
 from morphogen.opened import OpenRun
 from morphogen.sides import only
-from morphogen.values import Values
 from morphogen.worth import classical, interval, labelled_subset, mixed_batches, verdict
 
 EACH, MADE, STEPS, SHARE = 20, 2000, 400, 0.25
@@ -60,9 +60,8 @@ def alone(data: Dataset, seed: int, home: Path) -> OpenRun:
     if not path.exists():
         given = few(data, seed)
         part = given.data.splits["train"]
-        x = given.data.space.read(part.x.gather(torch.arange(len(given))))
-        held = home / f"{data.name}-{seed}.npz"
-        Values(x, data.space, labels=part.y, names=[str(i) for i in range(len(x))]).save(held, force=True)
+        held, names = home / f"{data.name}-{seed}.npz", np.array(data.classes)[part.y.numpy()]
+        np.savez(held, x=part.x.gather(torch.arange(len(given))).numpy(), y=names)
         recipe = {"use": "array", "path": str(held), "valid": 0, "test": 0}
         mg.train("conditional-vae", recipe, SMALL, run=path, quiet=True, seed=seed, device="cpu")
     return mg.open(path)
