@@ -491,3 +491,8 @@ def test_spaces_are_not_assumed():
         names |= {n.attr for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Attribute)}
         assert not names & {"Image", "height", "width_", "channels", "pixels", Image.__name__}, path
     assert {Sound, Tokens, Vector}  # the kinds that the runs above are made of
+
+
+def test_a_summary_fits_on_a_line():
+    """The list of all commands is read at a glance."""
+    assert [task.name for task in tasks().values() if not 10 < len(task.summary) <= 115] == []

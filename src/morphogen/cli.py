@@ -18,19 +18,7 @@ from morphogen.tasks.words import choices
 __all__ = ["main"]
 
 STOPPED, INTERRUPTED, PIPE_CLOSED = 75, 130, 141
-GROUPS = (
-    "Train",
-    "Look",
-    "Make",
-    "Restore",
-    "Explore",
-    "Edit",
-    "Augment",
-    "Codes",
-    "Score",
-    "Compress",
-    "Lists",
-)  # in this order; others follow
+GROUPS = ("Train", "Look", "Make", "Edit", "Answer", "Explore", "Codes", "Score", "Compress", "Lists")  # others follow
 LONGEST = 2000
 
 

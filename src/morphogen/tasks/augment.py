@@ -1,4 +1,4 @@
-"""Augment: new training data made of labelled examples, and whether it helps."""
+"""Answer: new training data made of labelled examples, and whether it helps."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def augment(
     seed: Seed = 0,
     force: bool = False,
 ) -> dict[str, Any]:
-    """New labelled examples made of labelled ones, classes in turn, as class folders or .npz that `train` reads again,
-    with where each came from; copies of what was seen are left out.
+    """New labelled examples made of labelled ones, in a folder or .npz that `train` reads again. Classes take turns;
+    each example says where it came from; copies of what was seen are left out.
 
     data: labelled examples, a set by name, or files; without it, the run's own training examples
     n: how many

@@ -29,7 +29,7 @@ def exchange(
     coarse: Count | None = None,
     seen: Count = 2000,
 ) -> Values:
-    """The style of every example with the content of every other: a row for each style, a column for each content, the
+    """The style of every example with the content of every other. A row for each style, a column for each content, the
     examples themselves along the top and down the left.
 
     data: a set by name, one example of each class of it; or at least two files; without it, the run's own test examples

@@ -1,4 +1,4 @@
-"""Score: which class each example is of, how sure that is, and how often it is right."""
+"""Answer: which class each example is of, how sure that is, and how often it is right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score: which examples are odd, by a p-value that keeps what it promises, and where."""
+"""Answer: which examples are odd, by a p-value that keeps what it promises, and where."""
 
 from __future__ import annotations
 

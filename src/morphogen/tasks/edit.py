@@ -33,7 +33,7 @@ def direction(
     n: Count = 2000,
     split: str = "train",
 ) -> dict[str, Any]:
-    """Learn a direction of the code from examples that have something and examples that lack it; it is kept in the run,
+    """Learn a direction of the code from examples that have something and examples that lack it. It is kept in the run,
     in place of one of the same name.
 
     name: what it is called from now on
@@ -107,7 +107,7 @@ def edit(
     by: Strengths,
     steps: Count = 1,
 ) -> Values:
-    """Examples changed along directions: each above its result; with steps a row each, from minus to plus (as a gif, a
+    """Examples changed along directions, each above its result. With steps a row each, from minus to plus (as a gif, a
     walk).
 
     data: a set by name, or files; without it, the run's own test examples
@@ -153,8 +153,8 @@ def above(originals: Tensor, results: Tensor) -> tuple[Tensor, int]:
 def combine(
     model: Autoencodes, terms: list[str], *, run: OpenRun, n: Count = 500, label: str | None = None, fit: bool = False
 ) -> Values:
-    """Arithmetic with codes: A - B + C, where each is a class of the run's data, a file, a folder or a set, and stands
-    for the mean of its codes; every term in a row, and what comes of them last.
+    """Arithmetic with codes: A - B + C, where each is a class of the run's data, a file, a folder or a set. It
+    stands for the mean of its codes; every term in a row, and what comes of them last.
 
     terms: A - B + C, with blanks between
     n: how many examples of a class or a set are averaged

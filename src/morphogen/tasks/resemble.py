@@ -1,4 +1,4 @@
-"""Resemble: how good made-up rows of a table are, column by column, pair by pair, to learn from, and for privacy."""
+"""Score: how good made-up rows of a table are, column by column, pair by pair, to learn from, and for privacy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Restore: examples as they were before something happened to them, and how far that can be known."""
+"""Answer: examples as they were before something happened to them, and how far that can be known."""
 
 from __future__ import annotations
 
