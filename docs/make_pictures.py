@@ -41,6 +41,7 @@ RUNS = {
     "runs/guide-soft": "soft-intro-vae mnist train.minutes=10",
     "runs/guide-wgan-gp": "wgan-gp mnist train.steps=1800",
     "runs/guide-adversarial-autoencoder": "adversarial-autoencoder mnist train.steps=3000",
+    "runs/tables-guide": "tabular examples/customers.csv",
     "runs/guide-told": "conditional-vae mnist data.binary=dynamic model.latent=8 train.minutes=2",
     "runs/guide-few": "few-labels mnist",
     "runs/guide-few-none": "sprites-gan data.limit=500 model.augment=none train.steps=7500",

@@ -347,7 +347,7 @@ def trained(tmp_path_factory):
         "train.steps=300",
         "train.batch=64",
     ]
-    leaves += ["train.ema=0.98", "train.warmup=20"]
+    leaves += ["train.ema=0.98", "train.warmup=20", "train.patience=20"]
     assert cli.main(["train", "tabular", str(home / "rows.csv"), *leaves, "--run", str(home / "run"), "--quiet"]) == 0
     return home
 
@@ -450,3 +450,21 @@ def test_resemble_says_all_of_it(trained, capsys):
     said = json.loads(capsys.readouterr().out)
     assert said["downstream"]["score"] == "R squared"
     assert said["privacy"]["copies"] > 150
+
+
+def test_the_target_of_a_file_is_its_label(tmp_path, capsys):
+    lines = [
+        "a,b,kind",
+        *[f"{i % 2 * 4 + i / 100:.2f},{'xy'[i % 3 == 0]},{'no' if i % 2 else 'yes'}" for i in range(60)],
+    ]
+    path, run = write(tmp_path / "t.csv", "\n".join(lines)), str(tmp_path / "run")
+    words = ["data.target=kind", "train.steps=30", "model.latent=2", "model.net.widths=[8]", "train.warmup=5"]
+    assert cli.main(["train", "tabular", str(path), *words, "--run", run, "--quiet"]) == 0
+    given = write(tmp_path / "g.csv", "b,a,kind\nx,4.1,no\ny,0.2,\nx,0.1,yes\n")
+    assert cli.main(["encode", run, str(given), "-o", str(tmp_path / "z.npz")]) == 0
+    with np.load(tmp_path / "z.npz", allow_pickle=False) as held:
+        assert held["y"].tolist() == [0, -1, 1]
+    write(given, "b,a\nx,4.1\n")
+    assert cli.main(["encode", run, str(given), "-o", str(tmp_path / "u.npz")]) == 0
+    with np.load(tmp_path / "u.npz", allow_pickle=False) as held:
+        assert "y" not in held.files

@@ -20,7 +20,7 @@ from morphogen.core.table import Table
 from morphogen.data.batches import Batches
 from morphogen.data.dataset import Dataset, Split
 from morphogen.data.find import called, open_data
-from morphogen.data.rows import known_rows
+from morphogen.data.rows import known_rows, read_labels
 from morphogen.data.stamp import digest
 from morphogen.data.stores import MemoryStore, subset
 from morphogen.errors import UserError, did_you_mean
@@ -165,6 +165,9 @@ def _stored(said: Any, space: Space) -> Tensor:
 def _classes(run: Run, paths: Sequence[Path], names: Sequence[str]) -> tuple[Tensor | None, tuple[str, ...]]:
     """Labels that lie beside the files; of classes that a model which is told labels does not know, none."""
     own = tuple(str(name) for name in run.facts.get("classes") or ())
+    if isinstance(run.space, Table):
+        target = run.recipe["data"].get("target")
+        return (read_labels(paths, target, own), own) if target is not None and own else (None, ())
     y, classes = labels_beside(paths, names, own)
     return (None, ()) if run.recipe["model"].get("labelled") and classes != own else (y, classes)
 

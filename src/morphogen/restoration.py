@@ -29,6 +29,7 @@ from morphogen.core.space import Space
 
 __all__ = ["Approach", "Restored", "gibbs", "refined", "restore_batch", "summed", "weighed"]
 
+MOST = 2**24  # elements of all examples that are tried at once
 INSIDE = 0.9  # the chance that the interval is to hold the truth with
 SMALLEST = 19  # draws that an interval of 90 % takes: their lowest and highest are its ends
 
@@ -194,20 +195,21 @@ def _speech(model: Any, labels: Tensor | None, rows: int) -> Callable[[Tensor, T
     return speak
 
 
-def weighed(*, tries: int = 200) -> Approach:
+def weighed(*, tries: int = 1000) -> Approach:
     """Many codes by the encoder's guess, drawn again by their weights p(y|z) p(z) / q(z): no gradients, and sharp where
     the encoder was trained on examples with gaps (Mattei and Frellsen 2019, "MIWAE")."""
 
     def find(model: Any, y: Tensor, damage: Damage, labels: Tensor | None, samples: int) -> Said:
         if not isinstance(model, Scores):
             raise Unable("weights need a model that infers codes as distributions (Scores); use descent")
-        inference = model.infer(damage.guess(y), labels, tries)
+        many = max(2 * samples, min(tries, MOST // (len(y) * model.space.size)))
+        inference = model.infer(damage.guess(y), labels, many)
         weight = evidence(inference.likelihood, y, damage)
         weight = sum((latent.log_ratio for latent in inference.latents), start=weight)
-        code = torch.cat([latent.z.reshape(tries, len(y), -1) for latent in inference.latents], -1)
+        code = torch.cat([latent.z.reshape(many, len(y), -1) for latent in inference.latents], -1)
         edges, speech = torch.softmax(weight, 0).cumsum(0).T.contiguous(), _speech(model, labels, len(y))
         steps = torch.arange(samples, device=y.device) + noise.uniform((len(y), 1), event=1, like=y)  # one in each part
-        pick = torch.searchsorted(edges, (steps / samples).to(edges.dtype)).clamp_max(tries - 1)
+        pick = torch.searchsorted(edges, (steps / samples).to(edges.dtype)).clamp_max(many - 1)
         chosen = code[pick.T, torch.arange(len(y), device=y.device)]
         said = [posterior(speech(z, y.new_zeros(len(y))), y, damage) for z in chosen]
         return torch.stack([mean for mean, _ in said]), torch.stack([draw for _, draw in said])

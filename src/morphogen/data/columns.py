@@ -164,17 +164,35 @@ def on_normal_scale(column: Column, values: Values, train: Values) -> Column:
     if isinstance(column, Word):
         return column
     values, train = values[~np.isnan(values)], np.sort(train[~np.isnan(train)])
-    units = train if len(train) else values
-    distinct = np.unique(units)
-    count = min(KNOTS, max(16, len(units) // ROWS_A_KNOT))
-    if len(distinct) > count:
+    units = train if len(train) else np.sort(values)
+    chosen, count = np.unique(units), min(KNOTS, max(16, len(units) // ROWS_A_KNOT))
+    if len(chosen) > count:
         inner = np.quantile(units, (np.arange(count) + 0.5) / count, method="nearest")
-        distinct = np.unique(np.concatenate([distinct[[0, -1]], inner]))
-    below, above = (np.searchsorted(np.sort(units), distinct, side) for side in ("left", "right"))
-    middle = NormalDist()
-    scores = np.array([middle.inv_cdf(c) for c in ((below + above) / (2 * len(units))).tolist()])
-    knots, scores = _stretched(distinct, scores, float(values.min()), float(values.max()))
+        chosen = np.unique(np.concatenate([chosen[[0, -1]], inner]))
+    knots, scores = _with_atoms(chosen, units, max(2.0, len(units) / count), column.decimals)
+    knots, scores = _stretched(knots, scores, float(values.min()), float(values.max()))
     return replace(column, knots=tuple(knots.tolist()), scores=tuple(scores.tolist()))
+
+
+def _with_atoms(chosen: Values, units: Values, many: float, decimals: int) -> tuple[Values, Values]:
+    """Knots at the chosen values. One that `many` rows have (no debt, a whole number of visits) stands for all scores
+    between the rows below and those above it, and is read as the middle of them."""
+    below, above = (np.searchsorted(units, chosen, side) for side in ("left", "right"))
+    near = 0.25 * min([10.0 ** -max(decimals, 0), *np.diff(chosen).tolist()])
+    knots, ranks = [], []
+    for place, (unit, low, high) in enumerate(zip(chosen.tolist(), below.tolist(), above.tolist(), strict=True)):
+        spread = high - low >= many
+        if spread and place:
+            knots.append(unit - near)
+            ranks.append(low)
+        knots.append(unit)
+        ranks.append((low + high) / 2)
+        if spread and place < len(chosen) - 1:
+            knots.append(unit + near)
+            ranks.append(high)
+    middle, least = NormalDist(), 0.25 / len(units)
+    scores = [middle.inv_cdf(min(max(rank / len(units), least), 1 - least)) for rank in ranks]
+    return np.array(knots), np.array(scores) + 1e-6 * np.arange(len(scores))  # where two atoms touch, it still rises
 
 
 def _stretched(knots: Values, scores: Values, low: float, high: float) -> tuple[Values, Values]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from morphogen.core.batch import BLANK
 from morphogen.core.table import Number, Table, Word
 from morphogen.data.columns import MISSING, number, plain_number
 from morphogen.data.pictures import shown
-from morphogen.data.sheet import Sheet, read_sheet
+from morphogen.data.sheet import ENDINGS, Sheet, read_sheet
 from morphogen.errors import UserError, did_you_mean
 
-__all__ = ["fill_rows", "known_rows", "read_rows", "texts"]
+__all__ = ["fill_rows", "known_rows", "read_labels", "read_rows", "texts"]
 
 FIT = "mend it, or let it count as missing (fit)"
 
@@ -68,6 +69,19 @@ def _place_of(column: Word) -> Callable[[str], float]:
             raise ValueError(f"{cell[:40]!r} is none of its words; {did_you_mean(cell[:40], column.words)}") from None
 
     return find
+
+
+def read_labels(paths: Sequence[Path], target: str, classes: Sequence[str]) -> Tensor | None:
+    """Class numbers from the column `target` of the files, blank where nothing known stands; None where none has it."""
+    place, labels, there = {name: i for i, name in enumerate(classes)}, [], False
+    for path in paths:
+        sheet = read_sheet(path, strict=True) if path.suffix.lower() in ENDINGS else None
+        if sheet is None:
+            return None
+        cells = sheet.columns[sheet.names.index(target)] if target in sheet.names else [""] * len(sheet)
+        there = there or target in sheet.names
+        labels += [place.get(cell, BLANK) for cell in cells]
+    return torch.tensor(labels) if there else None
 
 
 def known_rows(stored: Tensor, space: Table, where: str) -> Tensor:
