@@ -103,7 +103,7 @@ class mixed(Family):
     cells: ClassVar[bool] = True
     drawn: ClassVar[bool] = True
 
-    def __init__(self, space: Space, /, *, floor: PositiveFloat = 0.05) -> None:
+    def __init__(self, space: Space, /, *, floor: PositiveFloat = 0.2) -> None:
         if not isinstance(space, Table):
             raise UserError(f"mixed is for the columns of a table, and this is a {space.kind}; use normal or bernoulli")
         super().__init__(space, numbers=2)
