@@ -470,6 +470,20 @@ def run(tmp_path_factory):
     return fresh(tmp_path_factory.mktemp("restore") / "run", "digits")
 
 
+def fresh_of(path, model):
+    """A run of a model with the weights that its seed draws."""
+    from morphogen.data.find import open_data, resolve
+    from morphogen.plan import Plan
+    from morphogen.run import Run
+
+    plan = Plan.complete({"steps": 4})
+    recipe = {"data": resolve("digits"), "model": model, "train": plan, "seed": 0, "device": "cpu",
+              "precision": "float32"}  # fmt: skip
+    made_ = Run.create(path, recipe, open_data("digits").facts())
+    made_.save_weights(made_.build(), {"step": 0})
+    return made_
+
+
 @pytest.fixture
 def do(run, capsys, tmp_path, monkeypatch):
     from morphogen import cli
@@ -567,6 +581,27 @@ def test_arrays_may_hold_nan(run, tmp_path):
     assert "nothing is seen" in said.remark
 
 
+def test_a_restorer_says_what_it_has_not_met(tmp_path):
+    from morphogen.opened import OpenRun
+
+    run = OpenRun(fresh_of(tmp_path / "run", {"use": "restorer", "width": 4, "blocks": 1}))
+    said = run.restore(n=2, damage="blur=1", harm=True, samples=3)
+    assert "never shown blur" in said.remark
+    assert "trap" not in run.restore(n=2, damage="noise=0.1", harm=True, samples=3).remark
+
+
+def test_of_very_many_a_few_draws_are_kept(run, monkeypatch):
+    from morphogen import restored
+    from morphogen.opened import OpenRun
+
+    whole = OpenRun(run).restore(n=4, damage="noise=0.2", harm=True, samples=19)
+    monkeypatch.setattr(restored, "ROOM", 100)
+    few = OpenRun(run).restore(n=4, damage="noise=0.2", harm=True, samples=19)
+    assert len(whole.arrays["draws"]) == 19
+    assert torch.equal(few.arrays["draws"], whole.arrays["draws"][:3])
+    assert few.scores == whole.scores
+
+
 def test_harm_says_how_near_it_came(run):
     from morphogen.opened import OpenRun
 
@@ -583,14 +618,7 @@ def test_a_gan_restores_too(tmp_path):
     from morphogen.opened import OpenRun
 
     gan = {"use": "gan", "latent": 3, "net": {"use": "mlp", "widths": [8]}, "features": 4, "descent": 5}
-    from morphogen.data.find import open_data, resolve
-    from morphogen.plan import Plan
-    from morphogen.run import Run
-
-    recipe = {"data": resolve("digits"), "model": gan, "train": Plan.complete({"steps": 4}), "seed": 0,
-              "device": "cpu", "precision": "float32"}  # fmt: skip
-    made_ = Run.create(tmp_path / "gan", recipe, open_data("digits").facts())
-    made_.save_weights(made_.build(), {"step": 0})
+    made_ = fresh_of(tmp_path / "gan", gan)
     said = OpenRun(made_).restore(n=2, damage="mask=half", harm=True, samples=5)
     assert torch.isfinite(said.x).all()
 
@@ -601,10 +629,11 @@ MISTAKES = {
     "nowhere.png --damage noise=0.1": "no file",
     ". --damage noise=0.1": "holds no file",
     "x.png --damage mask=0.5": "no file",
-    "--harm --damage noise": "say how much",
+    "--harm --damage noise": "how strong",
     "--harm --damage": "expected one argument",
     "--harm": "needs damage",
-    "--harm --damage noise=0.1 --samples 1": "2 or more",
+    "--harm --damage noise=0.1 --samples 1": "2 at least",
+    "--harm --damage noise=0.1 --samples 100000": "at most 1,000",
     "--harm --damage noise=0.1 --samples 0": "samples",
     "--harm --damage noise=0.1 --by magic": "magic",
     "--harm --damage noise=0.1 --split tset": "tset",

@@ -67,8 +67,6 @@ def damaged_examples(
     if harm:
         data = find_examples(run, said, split=split, label=label, fit=False).limited(n)
         batch = data.first(len(data))
-        if chained.unknown:
-            raise UserError(f"to harm clean examples, say how much: {damage!r} leaves a strength open; use noise=0.1")
         return Damaged(chained(run.space.opened(batch.x)), chained, batch.x, batch.y, data.names or [])
     y, named = _given(said, chained, run.path)
     y, named = y[:n], named[:n]
@@ -91,8 +89,6 @@ def _large(tile: Space, said: Any, damage: str, n: int | None, harm: bool, where
     of = space if harm else chained.left
     stored, named = files.load_examples([Path(word) for word in words][:n], of)
     x = of.read(stored)
-    if harm and chained.unknown:
-        raise UserError(f"to harm clean examples, say how much: {damage!r} leaves a strength open; use noise=0.1")
     return Damaged(chained(x) if harm else chained.read(x), chained, x if harm else None, None, named)
 
 

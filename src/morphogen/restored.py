@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,18 +13,20 @@ import torch
 from torch import Tensor
 
 from morphogen import files, formats
-from morphogen.core.damage import Damage, missing
+from morphogen.core.damage import missing
 from morphogen.core.space import Space
 from morphogen.core.table import Table
+from morphogen.damaging import Damaged
 from morphogen.data.rows import fill_rows
 from morphogen.data.sheet import ENDINGS
 from morphogen.errors import UserError
 from morphogen.restoration import Restored
 from morphogen.values import Values
 
-__all__ = ["Restoration", "table_of", "told"]
+__all__ = ["Gathering", "Restoration", "table_of"]
 
 SHOWN, DRAWS = 16, 3  # rows on a sheet, and draws in each of them
+ROOM = 2**28  # numbers of all draws together, at four bytes each
 BRIGHT = 4.0  # a deviation of 0.25 is white
 
 
@@ -106,28 +108,61 @@ def table_of(data: Any, space: Space) -> Path | None:
     return path if path.suffix.lower() in ENDINGS else None
 
 
-def told(found: list[Restored], y: Tensor, damage: Damage, clean: Tensor | None, space: Space) -> Restoration:
-    """Batches as one, with what can be said of them where the truth is known."""
-    from morphogen.metrics.closeness import coverage, psnr, ssim
+class Gathering:
+    """Batches of what was found, as they come: all draws where there is room for them, a few where there is not."""
 
-    def whole(name: str, axis: int = 0) -> Tensor:
-        return torch.cat([getattr(batch, name).cpu() for batch in found], axis)
+    def __init__(self, known: Damaged, samples: int) -> None:
+        self.known, self.space = known, known.damage.space
+        self.few = len(known.y) * samples * self.space.size > ROOM
+        self.found: list[Restored] = []
+        self.held: list[tuple[int, dict[str, float]]] = []
+        self.done = 0
 
-    mean, draws = whole("mean"), whole("draws", 1)
-    if space.levels and mean.is_floating_point():
-        mean = mean.clamp(0, 1)
-    arrays = {name: whole(name) for name in ("low", "high", "deviation")} | {"draws": draws}
-    shown = damage.back(torch.where(y.isnan(), 0.5, y)) if y.is_floating_point() else y.clamp_min(0)
-    arrays["shown"] = shown.cpu()
-    scores: dict[str, Any] = {}
-    if clean is not None:
-        arrays["clean"] = clean.cpu()
-        unknown = missing(y).cpu() if damage.hides else torch.ones_like(mean, dtype=torch.bool)
-        scores = coverage(draws, clean.cpu(), space, unknown)
+    def add(self, found: Restored) -> None:
+        """The next batch."""
+        from morphogen.metrics.closeness import coverage
+
+        rows = slice(self.done, self.done + len(found.mean))
+        self.done = rows.stop
+        found = Restored(**{name: value.cpu() for name, value in vars(found).items()})
+        if self.known.clean is not None:
+            y = self.known.y[rows].cpu()
+            of = missing(y) if self.known.damage.hides else torch.ones_like(found.mean, dtype=torch.bool)
+            said = coverage(found.draws, self.known.clean[rows].cpu(), self.space, of)
+            self.held.append((int(of.sum()), said))
+        self.found.append(replace(found, draws=found.draws[:DRAWS].clone()) if self.few else found)
+
+    def whole(self) -> Restoration:
+        """All of them as one, with what can be said where the truth is known."""
+        mean = torch.cat([batch.mean for batch in self.found])
+        if self.space.levels and mean.is_floating_point():
+            mean = mean.clamp(0, 1)
+        arrays = {name: torch.cat([getattr(b, name) for b in self.found]) for name in ("low", "high", "deviation")}
+        arrays["draws"] = torch.cat([batch.draws for batch in self.found], 1)
+        y = self.known.y
+        blank = torch.where(y.isnan(), 0.5, y) if y.is_floating_point() else y.clamp_min(0)
+        arrays["shown"] = self.known.damage.back(blank).cpu()
+        if self.known.clean is None:
+            return Restoration(mean, self.space, arrays=arrays)
+        arrays["clean"] = self.known.clean.cpu()
+        return Restoration(mean, self.space, arrays=arrays, scores=self._scores(mean, arrays["clean"]))
+
+    def _scores(self, mean: Tensor, clean: Tensor) -> dict[str, float]:
+        from morphogen.metrics.closeness import psnr, ssim
+
+        count = sum(n for n, _ in self.held)
+        wide = sum(n * said["wide"] for n, said in self.held)
+        scores = {
+            "coverage": sum(n * said["coverage"] for n, said in self.held) / max(count, 1),
+            "nominal": self.held[0][1]["nominal"],
+            "coverage_where_wide": sum(n * s["wide"] * s["coverage_where_wide"] for n, s in self.held)
+            / max(wide, 1e-9),
+            "wide": wide / max(count, 1),
+        }
         if mean.is_floating_point():
-            scores["root_mean_square"] = float((mean - clean.cpu()).square().mean().sqrt())
-        if space.levels and mean.is_floating_point():
-            scores["psnr"] = float(psnr(mean, clean.cpu()).mean())
-        if space.kind == "image":
-            scores["ssim"] = float(ssim(mean, clean.cpu()).mean())
-    return Restoration(mean, space, arrays=arrays, scores=scores)
+            scores["root_mean_square"] = float((mean - clean).square().mean().sqrt())
+        if self.space.levels and mean.is_floating_point():
+            scores["psnr"] = float(psnr(mean, clean).mean())
+        if self.space.kind == "image":
+            scores["ssim"] = float(ssim(mean, clean).mean())
+        return scores

@@ -53,7 +53,13 @@ def _written(task: Task, run: OpenRun | None, values: Values, output: Mapping[st
         path = path / f"{task.name}{suffix}" if path.is_dir() and not values.fills else path
     written = values.save(path, force=force)
     files = [str(p) for p in written] if len(written) <= 4 else [str(path)]
-    return {"files": files, "count": len(values), "remark": values.remark, "recipe": values.note}
+    return {"files": files, "count": len(values), "remark": values.remark, "recipe": values.note} | _scores(values)
+
+
+def _scores(values: Values) -> dict[str, Any]:
+    """What is known of how good they are, if anything."""
+    scores = getattr(values, "scores", None)
+    return {"scores": scores} if scores else {}
 
 
 def _fresh(folder: Path, name: str, suffix: str, values: Values) -> Path:

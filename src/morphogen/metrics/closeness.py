@@ -56,12 +56,12 @@ def ssim(x: Tensor, truth: Tensor) -> Tensor:
 def coverage(draws: Tensor, truth: Tensor, space: Space, of: Tensor) -> dict[str, float]:
     """How often the truth's rank among the draws (samples, batch, *datum) is in the middle 90 %, over the elements `of`
     which something was unknown; how often the interval holds it, over those whose interval has a width; their share."""
+    u = noise.uniform(truth.shape, event=truth.dim() - 1, like=draws.float())[of]
     draws, truth = draws[:, of], truth[of]
     if space.levels and draws.is_floating_point():
         draws, truth = ((t * (space.levels - 1)).round() for t in (draws, truth))
     count = len(draws)
     below, ties = (draws < truth).sum(0), (draws == truth).sum(0)
-    u = noise.uniform(truth.shape, event=0, like=draws.float())
     rank = below + (u * (ties + 1)).floor().clamp_max(ties)
     cut = max(math.floor((1 - INSIDE) / 2 * (count + 1) + 1e-9), 0)
     middle = ((rank >= cut) & (rank <= count - cut)).double()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from morphogen.damaging import Damaged
     from morphogen.opened import OpenRun
     from morphogen.restoration import Approach
+    from morphogen.restored import Gathering
     from morphogen.values import Values
 
     Given = Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["restore"]
 
 BATCH = 100  # examples that are restored at once
+MOST = 1000  # draws of each
 
 
 @task
@@ -54,16 +56,17 @@ def restore(
     """
     from morphogen.damaging import damaged_examples
     from morphogen.errors import UserError
-    from morphogen.restoration import SMALLEST
-    from morphogen.restored import table_of, told
+    from morphogen.restored import table_of
 
-    if samples < 2:
-        raise UserError(f"one draw has no deviation; give samples of 2 or more ({SMALLEST} for an interval)")
+    if not 2 <= samples <= MOST:
+        raise UserError(
+            f"samples = {samples}: give 2 at least, for a deviation (19 for an interval), and at most {MOST:,}"
+        )
     known = damaged_examples(run.run, data, damage, n=n, harm=harm, split=split, label=_number(label), tiles=tiles)
-    found = _each(model, known, samples, by or ("weights" if run.space.gaps else "descent"), seed, tiles)
-    said = told(found, known.y, known.damage, known.clean, known.damage.space)
+    by = by or ("weights" if run.space.gaps else "descent")
+    said = _each(model, known, samples, by, seed, tiles).whole()
     said.names, said.table = known.names or None, table_of(data, run.space)
-    said.remark = _remark(known, said.scores, samples)
+    said.remark = _remark(model, known, said.scores, samples)
     return said
 
 
@@ -71,16 +74,18 @@ def _number(label: object) -> int | None:
     return int(label) if isinstance(label, int) else None
 
 
-def _each(model: Model, known: Damaged, samples: int, by: str, seed: int, tiles: bool) -> list[Any]:
+def _each(model: Model, known: Damaged, samples: int, by: str, seed: int, tiles: bool) -> Gathering:
     from morphogen.core import noise
     from morphogen.core.noise import Noise
     from morphogen.progress import counted
     from morphogen.restoration import gibbs, refined, restore_batch, weighed
+    from morphogen.restored import Gathering
     from morphogen.tiling import restore_tiles
     from morphogen.work import device_of
 
     ways: dict[str, Callable[[], Approach]] = {"gibbs": gibbs, "weights": weighed, "descent": refined}
-    device, approach, found = device_of(model), ways[by](), []
+    device, approach = device_of(model), ways[by]()
+    found = Gathering(known, samples)
     damage = known.damage.to(device)
 
     def undo(y: Any, damage: Any, labels: Any = None) -> Any:
@@ -89,19 +94,24 @@ def _each(model: Model, known: Damaged, samples: int, by: str, seed: int, tiles:
     for place, batch in enumerate(counted(known.batches(1 if tiles else BATCH, device), len(known.y), "restore")):
         with noise.source(Noise(seed, "restore", place, 0, 0 if tiles else BATCH)):
             if tiles:
-                found.append(restore_tiles(batch.x, damage, model.space, undo))  # type: ignore[arg-type]
+                found.add(restore_tiles(batch.x, damage, model.space, undo))  # type: ignore[arg-type]
             else:
-                found.append(undo(batch.x, damage, batch.y))
+                found.add(undo(batch.x, damage, batch.y))
     return found
 
 
-def _remark(known: Damaged, scores: dict[str, Any], samples: int) -> str:
+def _remark(model: Model, known: Damaged, scores: dict[str, Any], samples: int) -> str:
     from morphogen.damaging import nothing_seen
     from morphogen.restoration import SMALLEST
 
     words = []
     if nothing_seen(known.y):
         words.append("nothing is seen of any example: these are new ones, drawn from the model")
+    strange = _strange(model, known.damage)
+    if strange:
+        words.append(
+            f"trap: this model was never shown {strange}, and may do badly; train it with that in model.damages"
+        )
     if known.damage.unknown:
         words.append(f"strength learned from the examples: {known.damage.learned(known.y).told()}")
     if "psnr" in scores:
@@ -115,3 +125,13 @@ def _remark(known: Damaged, scores: dict[str, Any], samples: int) -> str:
             f"({scores['wide']:.0%} of elements), ranks are inside for {scores['coverage']:.1%} of all"
         )
     return "; ".join(words)
+
+
+def _strange(model: Model, damage: Any) -> str:
+    """Kinds of damage that a trained restorer has not met."""
+    from morphogen.core.model import Restores
+
+    if not isinstance(model, Restores):
+        return ""
+    met = {type(link).__name__ for chained in getattr(model, "damages", ()) for link in chained.links}
+    return ", ".join(sorted({type(link).__name__ for link in damage.links} - met))
