@@ -1,6 +1,7 @@
 """Restoration beside the classical methods, on the same damaged test pictures.
 
     python bench/restore.py RESTORER [--latent RUN] [-n 500] [--classical] [--json FILE]
+    python bench/restore.py - --sprites sprites32.npz     # the sprites at half their size, as data to train on
 
 Damages: the right half missing, 75 % of the pixels missing, noise of deviation 0.2 and 0.5 (not cut at the ends),
 a quarter of the size on each side. Ours: a trained restorer, blind (told what is missing, never how noisy a picture
@@ -35,6 +36,7 @@ from morphogen.core import noise
 from morphogen.core.damage import Chain, chain, missing
 from morphogen.core.noise import Noise
 from morphogen.core.worded import read_damage
+from morphogen.data.find import called, open_data
 from morphogen.examples import find_examples
 from morphogen.metrics.closeness import coverage, psnr, ssim
 from morphogen.opened import OpenRun
@@ -157,6 +159,14 @@ def line(name: str, mean: Tensor, x: Tensor, more: dict[str, Any]) -> dict[str, 
     return said | {k: v for k, v in more.items() if k != "mean"}
 
 
+def half_sprites(path: Path) -> None:
+    """All sprites, each pixel the mean of four."""
+    data = open_data("sprites")
+    x = torch.cat([split.x.gather(torch.arange(len(split))) for split in data.splits.values()])
+    small = torch.nn.functional.avg_pool2d(x.movedim(-1, 1).float(), 2).round().to(torch.uint8)
+    np.savez_compressed(path, x=small.movedim(1, -1).contiguous().numpy())
+
+
 def main() -> None:
     """The table of one data set, in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -168,7 +178,10 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--damages", nargs="*", default=DAMAGES)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--sprites", type=Path)
     asked = parser.parse_args()
+    if asked.sprites:
+        return half_sprites(asked.sprites)
     machine.prepare()
     torch.set_grad_enabled(False)
     runs = {"trained restorer": asked.run, "latent model": asked.latent}
@@ -177,7 +190,7 @@ def main() -> None:
     x = find_examples(first.run, None, split=asked.split, label=None, fit=False).first(asked.n).x
     fair = find_examples(first.run, None, split="valid", label=None, fit=False).first(CHOSEN_ON).x
     table: dict[str, list[dict[str, Any]]] = {}
-    print(f"{first.run.recipe['data']['use']}, {len(x)} {asked.split} pictures\n")
+    print(f"{called(first.run.recipe['data'])}, {len(x)} {asked.split} pictures\n")
     print(
         "| damage | method | PSNR, dB | SSIM | coverage | wide | s |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |"
     )

@@ -44,7 +44,8 @@ RUNS = {
     "runs/tables-guide": "tabular examples/customers.csv",
     "runs/guide-told": "conditional-vae mnist data.binary=dynamic model.latent=8 train.minutes=2",
     "runs/guide-few": "few-labels mnist",
-    "runs/guide-restorer": "restorer mnist train.minutes=5",
+    "runs/restore-mnist": "restorer mnist train.minutes=3.5",
+    "runs/ladder-mnist": "ladder mnist",
     "runs/guide-few-none": "sprites-gan data.limit=500 model.augment=none train.steps=7500",
     "runs/guide-few-ada": "sprites-gan data.limit=500 model.augment=ada train.steps=7500",
 }

@@ -125,7 +125,7 @@ class Guess:
         return total
 
 
-def refined(*, steps: int = 100, rate: float = 0.1) -> Approach:
+def refined(*, steps: int = 200, rate: float = 0.1) -> Approach:
     """A normal posterior for the code of each example: the encoder's of a first guess, then descent on -ELBO of y."""
 
     def find(model: Any, y: Tensor, damage: Damage, labels: Tensor | None, samples: int) -> Said:

@@ -27,7 +27,7 @@ __all__ = ["Gathering", "Restoration", "table_of"]
 
 SHOWN, DRAWS = 16, 3  # rows on a sheet, and draws in each of them
 ROOM = 2**28  # numbers of all draws together, at four bytes each
-BRIGHT = 4.0  # a deviation of 0.25 is white
+BRIGHT = 2.0  # a deviation of half the range, the largest that there is, is white
 
 
 @dataclass

@@ -22,6 +22,8 @@ from morphogen.errors import UserError, did_you_mean
 
 __all__ = ["one_of", "read_damage", "shown"]
 
+MOST = 16  # damages in a row
+
 
 def read_damage(said: str) -> list[Part]:
     """The damages that a line of text names, in their order.
@@ -32,7 +34,10 @@ def read_damage(said: str) -> list[Part]:
     known = names("damages")
     if not said.strip():
         raise UserError(f"which damage? the word is empty; there are: {', '.join(known)}, as in noise=0.2")
-    return [_one(piece.strip(), known) for piece in re.split(r"\s\+\s|\+(?=[a-z]+(?:[=+, ]|$))", said)]
+    pieces = re.split(r"\s\+\s|\+(?=[a-z]+(?:[=+, ]|$))", said)
+    if len(pieces) > MOST:
+        raise UserError(f"{len(pieces)} damages in a row are more than anything survives; give {MOST} at most")
+    return [_one(piece.strip(), known) for piece in pieces]
 
 
 def _one(said: str, known: list[str]) -> Part:

@@ -27,6 +27,10 @@ class blur(Damage):
         super().__init__(space)
         if not isinstance(space, Image):
             raise UserError(f"blur is of pictures, and this is a {space.kind}; use noise or mask")
+        if sigma > max(space.sites):
+            raise UserError(
+                f"blur: sigma = {sigma:g} pixels leaves nothing of {space.width} x {space.height}; give less"
+            )
         weights = _normal(sigma) if kernel is None else _given(kernel)
         self.sigma, self.own = sigma, kernel is not None
         self.register_buffer("weights", weights / weights.sum(), persistent=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -111,6 +112,9 @@ def _marked(path: str, space: Space) -> np.ndarray[tuple[int, ...], np.dtype[np.
     """Where a picture is white."""
     if space.kind != "image":
         raise UserError(f"mask={path}: a {space.kind} has no picture of what is missing; use half, box, or a share")
+    if not _is_file(path):
+        words = ", ".join((*HALVES, "box", "any", "given"))
+        raise UserError(f"mask={path}: there is no such picture; use {words}, a share or a picture")
     try:
         with Pictures.open(path, formats=("PNG", "JPEG", "WEBP", "BMP", "GIF")) as picture:
             if picture.width * picture.height > MAX_PIXELS:
@@ -121,8 +125,13 @@ def _marked(path: str, space: Space) -> np.ndarray[tuple[int, ...], np.dtype[np.
                     f"{space.sites[1]} x {space.sites[0]}; give one of their size"
                 )
             return np.asarray(picture.convert("L")) > 127
-    except FileNotFoundError:
-        words = ", ".join((*HALVES, "box", "any", "given"))
-        raise UserError(f"mask={path}: there is no such picture; use {words}, a share or a picture") from None
     except (OSError, ValueError, UnidentifiedImageError, Pictures.DecompressionBombError, SyntaxError) as error:
         raise UserError(f"mask={path} is no picture that can be read: {error}; give a PNG") from None
+
+
+def _is_file(path: str) -> bool:
+    """An ordinary file: others may never end."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False

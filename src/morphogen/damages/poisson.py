@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
-from pydantic import PositiveFloat
+from pydantic import Field
 from torch import Tensor
 
 from morphogen.core import noise
@@ -22,7 +24,7 @@ class poisson(Damage):
     Drawn as normals of that variance, which counts of ten and more are near to.
     """
 
-    def __init__(self, space: Space, /, *, peak: PositiveFloat = 30.0) -> None:
+    def __init__(self, space: Space, /, *, peak: Annotated[float, Field(ge=0.1)] = 30.0) -> None:
         super().__init__(space)
         if not space.levels:
             raise UserError(f"poisson counts light, and this {space.kind} goes below 0; use noise")

@@ -153,13 +153,14 @@ class restorer(Model):
         guess, seen = self.see(y, damage)
         prior = self.guessed(seen)
         mean = self.nearest(guess, seen, prior)
-        draws: list[Tensor] = []
+        draws = mean.new_empty(samples, *mean.shape)
         for part in range(min(CODES, samples)):
             p = self.tell(guess, seen, prior.sample())
-            count = len(range(part, samples, CODES))
-            drawn = p.sample((count,)).reshape(count, *mean.shape)
-            draws += [self._bound(t, p, y, damage) for t in drawn]
-        return self._bound(mean, p, y, damage)[None], torch.stack(draws)
+            places = range(part, samples, CODES)  # neighbours among the draws have codes of their own
+            drawn = p.sample((len(places),)).reshape(-1, *mean.shape)
+            for place, x in zip(places, drawn, strict=True):
+                draws[place] = self._bound(x, p, y, damage)
+        return self._bound(mean, p, y, damage)[None], draws
 
     def _bound(self, x: Tensor, p: Logistics, y: Tensor, damage: Damage) -> Tensor:
         """x as what is seen without noise says it must be."""
