@@ -42,7 +42,7 @@ MODEL: dict[str, object] = {
     "model.net": {"use": "resnet", "width": 16, "limit": 32, "stages": 2},
     "model.decoder": {"use": "mlp", "widths": [512, 512]},
 }
-SCORES = ("likelihood", "typicality", "complexity", "reconstruction", "residual", "place", "neighbours")
+SCORES = ("likelihood", "typicality", "complexity", "reconstruction", "residual", "place", "neighbours", "resemblance")
 RATES = (0.01, 0.05, 0.1)
 FEW = 2000  # training rows for peers whose time grows with the square of their number
 ROWS = 500

@@ -33,7 +33,7 @@ from morphogen.oddities.spread import distance, spread
 from morphogen.run import Run
 from morphogen.tasks.detect import auroc
 
-WITHOUT_DENSITY = {"residual", "neighbours"}
+WITHOUT_DENSITY = {"residual", "neighbours", "resemblance"}
 WIDE, CODE, SIZE, NOISE = 48, 3, 2.0, 0.5
 
 
@@ -127,6 +127,17 @@ def test_neighbours_are_the_local_outlier_factor(plane: Plane) -> None:
     scale = codes.std(0, correction=0)
     peer = LocalOutlierFactor(n_neighbors=20, novelty=True).fit((codes / scale).numpy())
     assert np.allclose(said.numpy(), -peer.score_samples((others / scale).numpy()), rtol=1e-4)
+
+
+def test_what_looks_like_nothing_normal_is_odd_whatever_the_model(plane: Plane) -> None:
+    idea, rows = (
+        part("oddities", "resemblance")(plane.model),
+        torch.randn(300, 20, generator=torch.Generator().manual_seed(2)),
+    )
+    learned = idea.learn(rows)
+    far = torch.cat([rows[:1] + 5, torch.zeros(1, 20)])
+    assert idea.number(far, learned)[0] > 1.5
+    assert idea.number(far, learned)[1] < 1.2
 
 
 @pytest.mark.parametrize("codes", [torch.zeros(1, 3), torch.zeros(50, 3), torch.eye(3)[:2]])
@@ -257,7 +268,7 @@ def test_unlike_examples_are_odd_and_for_the_right_reason(plane: Plane, detector
     assert float(detector.score(Batch(off)).p.max()) < 0.01
     found = detector.score(Batch(out))
     assert float(found.p.max()) < 0.01
-    assert all("code" in words for words in found.words)
+    assert all("code" in words or "looks" in words for words in found.words)
 
 
 def test_order_company_and_copies_change_nothing(plane: Plane, detector: Detector) -> None:

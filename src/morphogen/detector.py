@@ -28,7 +28,7 @@ from morphogen.oddities.residual import heat
 
 __all__ = ["USUAL", "Detector", "Found"]
 
-USUAL = ("typicality", "complexity", "residual", "neighbours")  # what is looked at unasked
+USUAL = ("typicality", "complexity", "residual", "neighbours", "resemblance")  # what is looked at unasked
 NOISE = 0
 
 

@@ -23,7 +23,7 @@ from morphogen.work import device_of
 
 __all__ = ["detector_of", "keep", "spaced"]
 
-NAME, VERSION = "oddity", 2
+NAME, VERSION = "oddity", 3
 MOST, NUMBERS = 5000, 2**24  # normal examples of each part that are looked at, and numbers in all of them together
 SOUGHT = 600  # where the code of an example has to be sought by descent
 
