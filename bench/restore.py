@@ -71,7 +71,7 @@ def denoisers(sigma: float) -> dict[str, tuple[Method, list[Any]]]:
     ways = [(m, s, w) for m in ("BayesShrink", "VisuShrink") for s in ("soft", "hard") for w in ("db1", "db2", "sym4")]
     return {
         "total variation": (tv, [0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5]),
-        "non-local means": (means, [(h, p) for h in (0.4, 0.6, 0.8, 1.0, 1.3) for p in (3, 5, 7)]),
+        "non-local means": (means, [(h, p) for h in (0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0) for p in (3, 5, 7)]),
         "wavelet": (wavelet, ways),
     }
 
