@@ -22,6 +22,8 @@ from morphogen.restoration import Restored, summed
 __all__ = ["large_space", "restore_tiles", "window"]
 
 FLOOR = 1e-3  # of a window at its rim
+ROWS = 100  # tiles that are restored at once
+ROOM = 2**29  # numbers of all draws of one picture
 
 
 def large_space(space: Image, height: int, width: int) -> Image:
@@ -55,22 +57,35 @@ def restore_tiles(y: Tensor, damage: Chain, tile: Image, undo: Callable[[Tensor,
     cut = [
         y[..., top // times : top // times + left.height, at // times : at // times + left.width] for top, at in spots
     ]
-    found = undo(torch.cat(cut), small)
     weight = window(tile)
-    shape = (len(found.draws), 1, *space.shape)
     total, squares, mean = (torch.zeros(1, *space.shape) for _ in range(3))
-    away = torch.zeros(shape)
-    for i, (top, at) in enumerate(spots):
-        where = (..., slice(top, top + tile.height), slice(at, at + tile.width))
-        total[where] += weight
-        squares[where] += weight.square()
-        mean[where] += weight * found.mean[i].cpu()
-        away[where] += weight * (found.draws[:, i : i + 1] - found.mean[i]).cpu()
+    away: Tensor | None = None
+    for first in range(0, len(spots), ROWS):
+        found = undo(torch.cat(cut[first : first + ROWS]), small)
+        if away is None:
+            away = _room(len(found.draws), space)
+        for i, (top, at) in enumerate(spots[first : first + ROWS]):
+            where = (..., slice(top, top + tile.height), slice(at, at + tile.width))
+            total[where] += weight
+            squares[where] += weight.square()
+            mean[where] += weight * found.mean[i].cpu()
+            away[where] += weight * (found.draws[:, i : i + 1] - found.mean[i]).cpu()
+    assert away is not None
     mean = mean / total
     whole = summed(mean[None], mean + away / squares.sqrt(), space)
     if damage.hides and y.shape == mean.shape:
         whole = replace(whole, mean=torch.where(missing(y), whole.mean, y))
     return whole
+
+
+def _room(samples: int, space: Image) -> Tensor:
+    """A place for all draws of one picture."""
+    if samples * space.size > ROOM:
+        raise UserError(
+            f"{samples} draws of a picture of {space.width} x {space.height} take more memory than is wise; give "
+            f"samples of {max(ROOM // space.size, 2)} at most"
+        )
+    return torch.zeros(samples, 1, *space.shape)
 
 
 def window(tile: Image) -> Tensor:
