@@ -40,7 +40,7 @@ RESULTS = HOME / ".bench" / "results" / "labels.jsonl"
 LABELS, STOPPED = 10, 75
 T = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}  # Student, 95 %, by sets
 WIDE = {"model.net.widths": [600, 600], "model.latent": 50}
-M1_STEPS, M2_STEPS, ALONE_STEPS = 8000, 6000, 1500
+M1_STEPS, M2_STEPS, ALONE_STEPS = 8000, 4000, 1500
 
 Found = tuple[int, float]  # test pictures named wrongly, seconds of training
 

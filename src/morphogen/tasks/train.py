@@ -101,7 +101,10 @@ def _finish(run: Run, facts: dict[str, Any]) -> dict[str, Any]:
     if int(os.environ.get("RANK", "0")) == 0 and not facts["stopped"]:
         figures.curves(run)
         report.write(run)
-    more = f"morphogen resume {run.path}" if facts["stopped"] else f"morphogen sample {run.path}"
+    from morphogen.core.model import Samples
+
+    task = "resume" if facts["stopped"] else "sample" if isinstance(run.build(), Samples) else "classify"
+    more = f"morphogen {task} {run.path}"
     return {"run": str(run.path), **facts, "next": more}
 
 
