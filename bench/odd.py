@@ -31,10 +31,10 @@ import morphogen as mg
 from morphogen.core.batch import Batch
 from morphogen.data.find import open_data
 from morphogen.detector import USUAL, Detector
+from morphogen.metrics.separation import chance as auroc
 from morphogen.opened import OpenRun
 from morphogen.run import Run
 from morphogen.session import fit
-from morphogen.tasks.detect import auroc
 
 Rows = NDArray[np.float32]
 MODEL: dict[str, object] = {

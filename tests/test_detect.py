@@ -27,11 +27,11 @@ from morphogen.core.space import Image, Vector
 from morphogen.data.find import open_data, resolve
 from morphogen.detector import USUAL, Detector
 from morphogen.errors import Failure, UserError
+from morphogen.metrics.separation import chance as auroc
 from morphogen.models.vae import vae
 from morphogen.normality import detector_of
 from morphogen.oddities.spread import distance, spread
 from morphogen.run import Run
-from morphogen.tasks.detect import auroc
 
 WITHOUT_DENSITY = {"residual", "neighbours", "resemblance"}
 WIDE, CODE, SIZE, NOISE = 48, 3, 2.0, 0.5

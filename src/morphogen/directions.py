@@ -6,9 +6,7 @@
                    S, the covariance within, is shrunk (Ledoit and Wolf 2004, "A well-conditioned estimator for
                    large-dimensional covariance matrices")
 
-How well either tells examples apart that it was not learned from is measured by turns on a fifth of them; the interval
-of the area under the curve is Newcombe's (2006, "Confidence intervals for an effect size measure based on the
-Mann-Whitney statistic", method 5), which stays honest for few examples and for none that overlap.
+How well either tells examples apart that it was not learned from is measured by turns on a fifth of them.
 """
 
 from __future__ import annotations
@@ -22,27 +20,14 @@ from torch import Tensor
 
 from morphogen.core.noise import Noise
 from morphogen.errors import UserError
+from morphogen.metrics.separation import Separation, area
 
-__all__ = ["WAYS", "Direction", "Separation", "area", "discriminant", "learn", "means", "separation", "within"]
+__all__ = ["WAYS", "Direction", "discriminant", "learn", "means", "separation", "within"]
 
 FOLDS = 5
 FEW, WIDEST = 20, 1024  # examples of either kind that a discriminant needs, numbers of a code that it can hold
 
 Way = Callable[[Tensor, Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class Separation:
-    """P(a held-out example that has it lies further along than one that lacks it), with its 95 % interval."""
-
-    area: float
-    low: float
-    high: float
-
-    @property
-    def nothing(self) -> bool:
-        """Whether chance would do as well."""
-        return self.low <= 0.5
 
 
 @dataclass(frozen=True)
@@ -124,19 +109,3 @@ def _shared_out(count: int, folds: int) -> Tensor:
 def _unit(way: Tensor) -> Tensor:
     unit: Tensor = way / way.norm().clamp_min(1e-30)
     return unit
-
-
-def area(above: Tensor, below: Tensor) -> Separation:
-    """P(above > below), ties by half, and which true values are within 1.96 standard errors of what was seen.
-
-    >>> area(torch.tensor([2.0, 3.0]), torch.tensor([0.0, 1.0])).low < 0.6
-    True
-    """
-    line = below.sort().values
-    ranks = torch.searchsorted(line, above) + torch.searchsorted(line, above, right=True)
-    seen = float(ranks.double().mean()) / (2 * len(below))
-    true = torch.linspace(0, 1, 20_001, dtype=torch.float64)
-    more = (len(above) + len(below)) / 2 - 1
-    error = true * (1 - true) * (1 + more * (1 - true) / (2 - true) + more * true / (1 + true))
-    near = true[(true - seen).abs() <= 1.96 * (error / (len(above) * len(below))).sqrt() + 1e-4]
-    return Separation(seen, float(near.min()), float(near.max()))

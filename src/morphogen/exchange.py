@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from morphogen.core.space import Vector
-from morphogen.directions import area, within
+from morphogen.directions import within
 from morphogen.errors import UserError
 from morphogen.examples import find_examples
+from morphogen.metrics.separation import area
 from morphogen.sides import drawn, known, only
 from morphogen.work import cloud, device_of
 

@@ -44,6 +44,7 @@ def detect(
     force: overwrite what is there
     """
     from morphogen.examples import find_examples
+    from morphogen.metrics.separation import area
     from morphogen.normality import detector_of
 
     ending = "" if out is None else _ending(out, force)
@@ -58,7 +59,8 @@ def detect(
     said: dict[str, Any] = {"examples": len(data), "odd": sum(row["odd"] for row in rows)}
     if normal is not None:
         others = find_examples(run.run, normal, split=None, label=None, fit=False).limited(n)
-        said["auroc"] = auroc(found.oddness, detector.judged(_numbers(detector, model, others)).oddness)
+        apart = area(found.oddness, detector.judged(_numbers(detector, model, others)).oddness)
+        said |= {"auroc": apart.area, "auroc_interval": [apart.low, apart.high]}
     if out is not None:
         said["wrote"] = str(out)
         if ending == ".png":
@@ -97,15 +99,6 @@ def _row(found: Found, data: Data, place: int, rate: float) -> dict[str, Any]:
     p = float(found.p[place])
     odd = p <= rate
     return {"example": name, "p": p, "odd": odd, "why": found.words[place] if odd else ""}
-
-
-def auroc(odd: Tensor, normal: Tensor) -> float:
-    """The chance that an odd example is found odder than a normal one (Hanley and McNeil 1982); a tie counts half."""
-    ordered = normal.sort().values
-    import torch
-
-    below, upto = (torch.searchsorted(ordered, odd, right=right) for right in (False, True))
-    return float((below + upto).double().mean()) / (2 * len(ordered))
 
 
 def _sheet(
