@@ -16,7 +16,7 @@ import morphogen as mg
 from morphogen.api import leaf_words
 from morphogen.errors import UserError
 from morphogen.report import sparkline
-from morphogen.tasks.task import find, tasks
+from morphogen.tasks.task import OPENED, find, tasks
 from morphogen.tasks.words import READERS
 
 
@@ -147,7 +147,7 @@ def test_tasks_say_what_they_take():
         assert task.gives in ("Values", "dict[str, Any]", "list[dict[str, Any]]"), task.name
         for argument in task.arguments:
             assert argument.help, f"{task.name}: {argument.name} has no help"
-            assert argument.type in (*READERS, "Data", "Codes") or argument.type.startswith("Literal[")
+            assert argument.type in (*READERS, *OPENED) or argument.type.startswith("Literal[")
 
 
 def test_pictures_and_report(run, tmp_path):
