@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from morphogen import cli
 from morphogen.augmenting import make
 from morphogen.beside import labels_beside
 from morphogen.core import noise
@@ -47,20 +46,6 @@ def runs(home: Path) -> dict[str, Run]:
         "bigan": fresh(home / "bigan", "digits", use="bigan", features=6, **small),
         "ladder": fresh(home / "ladder", "digits", use="ladder", rungs=[1, 1], latent=2, width=6),
     }
-
-
-@pytest.fixture
-def do(capsys: pytest.CaptureFixture[str], home: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(home)
-
-    def run(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = cli.main([str(word) for word in words])
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return code, said.out, said.err
-
-    return run
 
 
 def of(run: Run, n: int = 100) -> Labelled:

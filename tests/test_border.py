@@ -83,21 +83,6 @@ def runs(home):
     return made
 
 
-@pytest.fixture
-def do(capsys, home, monkeypatch):
-    """Run a command; its exit code and what it said."""
-    monkeypatch.chdir(home)
-
-    def run(*words):
-        capsys.readouterr()
-        code = cli.main([str(word) for word in words])
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return code, said.out, said.err
-
-    return run
-
-
 SPACES = ("image", "tokens", "vector", "sound", "table")
 OF_A_RUN = {
     "sample": ["-n", "5", "--seed", "3"],

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from morphogen import cli, directions, steering
+from morphogen import directions, steering
 from morphogen.arithmetic import mean_code
 from morphogen.blending import blend, corners, one, pairs
 from morphogen.core.space import Image, Sound, Vector
@@ -93,20 +93,6 @@ def turned(tmp_path: Path) -> OpenRun:
     opened = OpenRun(fresh(tmp_path / "run", "blobs"))
     opened.__dict__["model"] = Turned(opened.space)
     return opened
-
-
-@pytest.fixture
-def do(capsys: pytest.CaptureFixture[str], home: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(home)
-
-    def run(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = cli.main([str(word) for word in words])
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return code, said.out, said.err
-
-    return run
 
 
 # Directions ------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from morphogen.metrics.features import Seen, comparable, shuffled, square_distances
 from morphogen.metrics.frechet import told
+from morphogen.metrics.separation import placed
 
 __all__ = ["Copies", "copies", "nearer", "nearest", "same_pairs"]
 
@@ -135,13 +136,6 @@ def _support(n: int, pairs: int) -> dict[str, Any]:
 
 def nearer(x: Tensor, y: Tensor) -> tuple[float, float]:
     """P(x < y) + P(x = y) / 2, and its standard error."""
-    mine, theirs = 1 - _placed(x, y), _placed(y, x)
+    mine, theirs = 1 - placed(x, y), placed(y, x)
     value = float(mine.sort().values.mean())
     return value, sqrt(float(mine.var()) / len(x) + float(theirs.var()) / len(y))
-
-
-def _placed(x: Tensor, y: Tensor) -> Tensor:
-    """For each of x, the share of y that is below, ties by half."""
-    line = y.sort().values
-    below = torch.searchsorted(line, x) + torch.searchsorted(line, x, right=True)
-    return below.double() / (2 * len(y))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Separation", "area", "chance"]
+__all__ = ["Separation", "area", "chance", "placed"]
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,20 @@ class Separation:
         return self.low <= 0.5
 
 
+def placed(x: Tensor, y: Tensor) -> Tensor:
+    """For each of x, the share of y that is below, ties by half."""
+    line = y.sort().values
+    below = torch.searchsorted(line, x) + torch.searchsorted(line, x, right=True)
+    return below.double() / (2 * len(y))
+
+
 def chance(above: Tensor, below: Tensor) -> float:
     """P(above > below), ties by half.
 
     >>> chance(torch.tensor([0.0, 3.0]), torch.tensor([1.0, 2.0]))
     0.5
     """
-    line = below.sort().values
-    ranks = torch.searchsorted(line, above) + torch.searchsorted(line, above, right=True)
-    return float(ranks.double().mean()) / (2 * len(below))
+    return float(placed(above, below).mean())
 
 
 def area(above: Tensor, below: Tensor) -> Separation:
