@@ -126,5 +126,5 @@ class vae(Model):
         z = tempered(self.prior(self.posterior), n, temperature)
         if self.labels is not None and y is None:
             y = torch.arange(n, device=z.device) % self.labels.length
-        likelihood: Distribution = self.likelihood(z, self.condition(y))
-        return likelihood.sample() if self.likelihood.family.drawn else likelihood.centre
+        said = self.spoken(z, y)
+        return said.sample() if self.likelihood.family.drawn else said.centre
