@@ -1,5 +1,7 @@
 """How many test pictures are named wrongly after 100 labels? `python bench/labels.py METHOD --data mnist --sets 0-9`
 
+    few-neighbours  the recipe as it ships, its labels spread among the codes of one VAE (recipe codes, no labels)
+    neighbours      those labels alone: a test picture is named by its neighbours among the codes
     few-labels      the recipe as it ships
     few-tones       the same with milder warps, mirrors, tones changed and nothing hidden: for photographs, say
     alone-tones     the net and the views of few-tones, taught by the labelled pictures alone
@@ -35,6 +37,8 @@ from morphogen.metrics.classes import wilson
 from morphogen.opened import OpenRun
 from morphogen.run import Run
 from morphogen.session import fit
+from morphogen.spreading import gathered
+from morphogen.spreading import neighbours as spread_among
 from morphogen.work import device_of
 
 HOME = Path(__file__).resolve().parent.parent
@@ -42,7 +46,7 @@ RESULTS = HOME / ".bench" / "results" / "labels.jsonl"
 LABELS, STOPPED = 10, 75
 T = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}  # Student, 95 %, by sets
 WIDE = {"model.net.widths": [600, 600], "model.latent": 50}
-M1_STEPS, M2_STEPS, ALONE_STEPS, TONES_STEPS = 8000, 4000, 1500, 1600
+M1_STEPS, M2_STEPS, ALONE_STEPS, TONES_STEPS, CODES_STEPS = 8000, 4000, 1500, 1600, 10_000
 
 Found = tuple[int, float]  # test pictures named wrongly, seconds of training
 
@@ -66,6 +70,25 @@ def judged(run: OpenRun) -> Found:
         raise SystemExit(STOPPED)  # a signal ended the training early: it goes on the next time
     said = run.classify(None, split="test", most=1)
     return round((1 - said["accuracy"]) * said["labelled"]), seconds(run)
+
+
+def seen(data: str, home: Path) -> OpenRun:
+    """The VAE of all training pictures among whose codes labels are spread."""
+    return trained("codes", data, home / f"codes-{data}", steps=CODES_STEPS)
+
+
+def few_neighbours(data: str, number: int, home: Path) -> Found:
+    among = seen(data, home)
+    leaves = {"data.labels": LABELS, "data.labels_seed": number, "train.spread": str(among.path)}
+    return judged(trained("few-neighbours", data, home / f"few-neighbours-{data}-{number}", **leaves))
+
+
+def neighbours(data: str, number: int, home: Path) -> Found:
+    model = seen(data, home).model
+    found = open_data(data, labels=LABELS, labels_seed=number)
+    (z, y), (z_test, y_test) = (gathered(found, split, model.encode, model) for split in ("train", "test"))
+    said = spread_among(z, y, len(found.classes)).say(z_test).argmax(1)
+    return int((said != y_test).sum()), 0.0
 
 
 def few_labels(data: str, number: int, home: Path) -> Found:
@@ -134,6 +157,7 @@ def probe_pixels(data: str, number: int, home: Path) -> Found:
 
 
 METHODS: dict[str, Callable[[str, int, Path], Found]] = {
+    "few-neighbours": few_neighbours, "neighbours": neighbours,
     "few-labels": few_labels, "few-tones": few_tones, "supervised": supervised, "alone-tones": alone_tones,
     "m1-m2": m1_m2, "probe-codes": probe_codes, "probe-pixels": probe_pixels,
 }  # fmt: skip

@@ -544,7 +544,7 @@ def test_a_table_and_a_picture_of_what_was_said(runs: dict[str, OpenRun], tmp_pa
         ("vae", {"by": "clusters"}, "clusters are those of a mixture prior"),
         ("vae", {"by": "model"}, "does not name classes itself"),
         ("conditional", {}, "is told the class of what it encodes"),
-        ("few", {"by": "probe"}, "encodes nothing that could be probed"),
+        ("few", {"by": "probe"}, "encodes nothing"),
         ("few", {"sure": 1.5}, "is no probability"),
         ("few", {"by": "oracle"}, "is not known"),
         ("few", {"data": np.full((2, 3), np.nan)}, "not finite"),

@@ -26,7 +26,7 @@ from morphogen.data.stores import MemoryStore, subset
 from morphogen.errors import UserError, did_you_mean
 from morphogen.run import Run
 
-__all__ = ["ROWS", "Data", "find_examples"]
+__all__ = ["ROWS", "Data", "as_of", "find_examples"]
 
 ROWS = 500  # examples that go through a model at once
 CPU = torch.device("cpu")
@@ -109,10 +109,10 @@ def _named(run: Run, name: str, binary: str | None) -> Dataset:
     whole = {key: value for key, value in own.items() if key != "only"}
     asked = whole if name == called(own) else {"use": name}
     how = binary or own.get("binary")
-    return _as_of(open_data(asked | ({"binary": how} if how else {})), run.space, run.path)
+    return as_of(open_data(asked | ({"binary": how} if how else {})), run.space, run.path)
 
 
-def _as_of(data: Dataset, space: Space, where: Path) -> Dataset:
+def as_of(data: Dataset, space: Space, where: Path) -> Dataset:
     """The data as values of the model's space: the same kind, shape and levels, columns standardised as in training."""
     mine, theirs = (f"{s.kind} {tuple(s.shape)}, {s.levels} levels" for s in (space, data.space))
     if mine != theirs:

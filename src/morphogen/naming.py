@@ -1,4 +1,4 @@
-"""Who names classes for a run: its model itself, a probe of its codes, or the clusters of its prior.
+"""Who names classes for a run: its model itself, a probe of its codes, neighbours among them, or clusters of its prior.
 
 A probe is a logistic regression on codes, fitted to the run's own labelled training examples ("linear probes", Alain
 and Bengio 2016). It is kept beside the weights, and so is the temperature that makes probabilities honest.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -16,19 +16,20 @@ from torch import Tensor
 from morphogen.core.batch import BLANK
 from morphogen.core.distribution import Mixture
 from morphogen.core.model import Classifies, Encodes, Model
-from morphogen.data.batches import Batches
 from morphogen.data.dataset import Dataset
 from morphogen.data.find import open_data
 from morphogen.data.labels import known
 from morphogen.errors import UserError
 from morphogen.metrics.classes import temperature
 from morphogen.run import Run
+from morphogen.spreading import encoder, gathered, neighbours
+from morphogen.spreading import kept as as_kept
 from morphogen.work import device_of
 
 __all__ = ["By", "Namer", "namer_of"]
 
-By = Literal["model", "probe", "clusters"]
-ROWS, MOST, CLOSENESS = 500, 50_000, 1.0  # examples at once, and at most for a probe; its inverse penalty
+By = Literal["model", "probe", "neighbours", "clusters"]
+MOST, CLOSENESS = 50_000, 1.0  # examples for a probe, and its inverse penalty
 FEWEST = 10  # labelled validation examples from which a temperature is fitted
 
 
@@ -67,8 +68,8 @@ def namer_of(run: Run, model: Model, by: str | None) -> Namer:
         )
     if by == "model" and not isinstance(model, Classifies):
         raise UserError(f"the model of {run.path} does not name classes itself; give --by probe, or train few-labels")
-    say = model.classify if by == "model" and isinstance(model, Classifies) else _probe(run, model)
-    how = {"model": "the model itself", "probe": "a linear probe of its codes"}[by]
+    make, how = SAYS[by]
+    say = make(run, model)
     return Namer(say, tuple(run.labels.columns), how, _heat(run, model, say, by))
 
 
@@ -78,32 +79,23 @@ def _usual(run: Run, model: Model) -> str:
     return "clusters" if run.labels is None and _mixture(model) is not None else "probe"
 
 
-def _labelled(run: Run, split: str) -> Dataset | None:
-    """The labelled examples of a split of the run's own data; None where there are none."""
+def _own(run: Run) -> Dataset:
+    """The run's own data, as it was when it was trained."""
     data = open_data(run.recipe["data"])
     if data.fingerprint != run.facts["fingerprint"]:
         raise UserError(
             f"the data of {run.path} has changed since it was trained, and its labels are wanted; restore it"
         )
+    return replace(data, space=run.space)
+
+
+def _labelled(run: Run, split: str) -> Dataset | None:
+    """The labelled examples of a split of the run's own data, of very many the first; None where there are none."""
+    data = _own(run)
     part = data.splits.get(split)
     if part is None or part.y is None or not bool((part.y != BLANK).any()):
         return None
-    return replace(data, space=run.space, splits={split: known(part)})
-
-
-def _gathered(
-    data: Dataset, split: str, say: Callable[[Tensor], Tensor], device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """What is said of each labelled example, and its label; of very many, the first."""
-    said, labels, count = [], [], 0
-    for batch in Batches(data, split, ROWS, device=device, shuffle=False).sweep(ROWS):
-        assert batch.y is not None
-        said.append(say(batch.x).flatten(1).double().cpu())
-        labels.append(batch.y.cpu())
-        count += len(batch)
-        if count >= MOST:
-            break
-    return torch.cat(said), torch.cat(labels)
+    return replace(data, splits={split: known(part).first(MOST)})
 
 
 def _heat(run: Run, model: Model, say: Callable[[Tensor], Tensor], by: str) -> float | None:
@@ -113,21 +105,14 @@ def _heat(run: Run, model: Model, say: Callable[[Tensor], Tensor], by: str) -> f
     data = _labelled(run, "valid")
     if data is None or len(data.splits["valid"]) < FEWEST:
         return None
-    said, y = _gathered(data, "valid", say, device_of(model))
-    heat = temperature(torch.log_softmax(said, 1), y)
+    said, y = gathered(data, "valid", say, model)
+    heat = temperature(torch.log_softmax(said.double(), 1), y)
     run.keep(f"temperature_{by}", {"heat": torch.tensor(heat)}, {"of": len(y)})
     return heat
 
 
-def _probe(run: Run, model: Model) -> Callable[[Tensor], Tensor]:
-    if not isinstance(model, Encodes):
-        raise UserError(f"{type(model).__name__}, the model of {run.path}, encodes nothing that could be probed")
-    labels = getattr(model, "labels", None)
-    if labels is not None:
-        raise UserError(
-            f"the model of {run.path} is told the class of what it encodes, so its codes do not say it; train a model "
-            "that is told none"
-        )
+def _probe(run: Run, said: Model) -> Callable[[Tensor], Tensor]:
+    model = encoder(run, said)
     kept = run.kept("probe")
     tensors = kept[0] if kept else _fitted(run, model)
     device = device_of(model)
@@ -139,13 +124,31 @@ def _probe(run: Run, model: Model) -> Callable[[Tensor], Tensor]:
     return say
 
 
+def _neighbours(run: Run, said: Model) -> Callable[[Tensor], Tensor]:
+    model = encoder(run, said)
+    kept = run.kept("neighbours")
+    heard = as_kept(kept[0] if kept else _spread(run, model), device_of(model))
+    return lambda x: heard.say(model.encode(x))
+
+
+def _spread(run: Run, model: Encodes) -> dict[str, Tensor]:
+    assert run.labels is not None
+    codes, y = gathered(_own(run), "train", model.encode, model)
+    if not bool((y != BLANK).any()):
+        raise UserError(f"no training example of {run.path} has a label, so there is none to be spread")
+    tensors = neighbours(codes, y, run.labels.length).tensors()
+    run.keep("neighbours", tensors, {"labels": int((y != BLANK).sum())})
+    return tensors
+
+
 def _fitted(run: Run, model: Encodes) -> dict[str, Tensor]:
     from sklearn.linear_model import LogisticRegression
 
     data = _labelled(run, "train")
     if data is None:
         raise UserError(f"no training example of {run.path} has a label, so no probe can be fitted")
-    codes, y = _gathered(data, "train", model.encode, device_of(model))
+    codes, y = gathered(data, "train", model.encode, model)
+    codes = codes.double()
     centre, scale = codes.mean(0), codes.std(0, correction=0).clamp_min(1e-6)
     seen = torch.tensor(sorted(set(y.tolist())))
     if len(seen) < 2:
@@ -160,6 +163,13 @@ def _fitted(run: Run, model: Encodes) -> dict[str, Tensor]:
     tensors = {"centre": centre, "scale": scale, "weight": weight, "bias": bias}
     run.keep("probe", tensors, {"of": len(y)})
     return tensors
+
+
+SAYS: dict[str, tuple[Callable[[Run, Model], Callable[[Tensor], Tensor]], str]] = {
+    "model": (lambda _, model: cast("Classifies", model).classify, "the model itself"),
+    "probe": (_probe, "a linear probe of its codes"),
+    "neighbours": (_neighbours, "labels spread among the codes of its training examples"),
+}
 
 
 def _mixture(model: Model) -> Mixture | None:

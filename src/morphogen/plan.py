@@ -25,6 +25,7 @@ class Plan:
         batch: int = 128,
         labelled: int | None = None,
         start: str | None = None,
+        spread: str | None = None,
         micro: int | None = None,
         lr: float | dict[str, float] = 1e-3,
         warmup: int = 200,
@@ -68,7 +69,7 @@ class Plan:
         self.batch, self.labelled, self.micro, self.lr = batch, labelled or 0, micro, lr
         self.warmup, self.floor, self.betas, self.decay, self.clip, self.ema = warmup, floor, betas, decay, clip, ema
         self.compile, self.log_every, self.patience, self.overfit = compile, max(log_every, 1), patience, overfit
-        self.track, self.skip, self.start = list(track), skip, start
+        self.track, self.skip, self.start, self.spread = list(track), skip, start, spread
         self.save_every, self.validate_every = save_every, validate_every
 
     @classmethod

@@ -88,7 +88,7 @@ class Run:
         fixed = [self.recipe.get("model"), self.recipe.get("seed"), self.facts]
         return hashlib.sha256(json.dumps(fixed, sort_keys=True, default=str).encode()).hexdigest()
 
-    def _bound(self, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def bound(self, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """What a sealed file of this run holds; that of another run is refused, however well it fits."""
         tensors, facts = disk.open_sealed(path)
         if facts.get("run") != self.identity:
@@ -137,7 +137,7 @@ class Run:
         """The trained model, ready for use."""
         if not (self.path / WEIGHTS).is_file():
             raise UserError(f"{self.path} has no {WEIGHTS} yet; train it on with `morphogen resume {self.path}`")
-        tensors, _ = self._bound(self.path / WEIGHTS)
+        tensors, _ = self.bound(self.path / WEIGHTS)
         model = self.build()
         fill(model, tensors, self.path / WEIGHTS)
         return model.eval().requires_grad_(False)
@@ -179,7 +179,7 @@ class Run:
         path = self._kept(name)
         if not path.is_file():
             return None
-        tensors, facts = self._bound(path)
+        tensors, facts = self.bound(path)
         return (tensors, facts) if facts.get("weights") == disk.digest(self.path / WEIGHTS) else None
 
     def _kept(self, name: str) -> Path:
@@ -203,7 +203,7 @@ class Run:
         troubles = []
         for path in self.states():
             try:
-                tensors, facts = self._bound(path)
+                tensors, facts = self.bound(path)
                 if path.stem != f"step-{facts.get('step')!s:0>9}":
                     raise UserError(f"{path} is the state of step {facts.get('step')} under another name")
             except UserError as error:

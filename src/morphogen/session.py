@@ -13,7 +13,6 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,7 @@ from morphogen.ranks import Ranks, together
 from morphogen.review import review
 from morphogen.run import Run
 from morphogen.signals import stopped_by_signals
+from morphogen.starting import as_begun
 from morphogen.trackers import open_trackers
 from morphogen.train import Training, train
 
@@ -153,7 +153,8 @@ class Session:
     """One sitting with a run: what happens between steps."""
 
     def __init__(self, run: Run, data: Dataset, ranks: Ranks, asked: list[int], quiet: bool) -> None:
-        self.run, self.data, self.ranks, self.asked = run, _overfit(run, data), ranks, asked
+        self.run, self.ranks, self.asked = run, ranks, asked
+        self.data = as_begun(run, data, ranks)
         if run.recipe["train"].get("patience") and not len(self.data.splits.get("valid", ())):
             raise UserError(
                 "train.patience waits for the validation split, and this data has none; leave patience away"
@@ -289,12 +290,3 @@ class Session:
         path = folder / f"step-{self.training.step:09d}{files.default_suffix(space)}"
         note = {"run": self.run.path.name, "step": self.training.step, "seed": seed}
         files.save(path, x.float().cpu() if x.is_floating_point() else x.cpu(), space, note=note, force=True)
-
-
-def _overfit(run: Run, data: Dataset) -> Dataset:
-    """With train.overfit=N, the first N examples are all there is: a model that cannot learn them has a fault."""
-    count = run.recipe["train"].get("overfit")
-    if not count:
-        return data
-    few = data.splits["train"].first(count)
-    return replace(data, splits={"train": few, "valid": few, "test": few})

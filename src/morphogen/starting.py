@@ -1,16 +1,27 @@
-"""A training that starts from the weights of another run: the same model on other data, or a part of a larger one."""
+"""What a training begins with, other than its recipe and data as they are: the weights of another run, or labels that
+its codes spread from a few examples to their neighbours; or the first few examples alone."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from morphogen import disk
+from morphogen.core.batch import BLANK
 from morphogen.core.model import Model
+from morphogen.data.dataset import Dataset, Split
 from morphogen.errors import UserError
+from morphogen.examples import as_of
+from morphogen.ranks import Ranks
 from morphogen.run import Run, fill
+from morphogen.spreading import encoder, gathered, spread
 
-__all__ = ["start_from"]
+__all__ = ["as_begun", "start_from"]
+
+SPREAD = "spread.safetensors"
 
 
 def start_from(model: Model, path: str | Path) -> None:
@@ -26,6 +37,50 @@ def start_from(model: Model, path: str | Path) -> None:
         f"train.start = {path}: no part of this model ({names}) has the shapes of what is there; give both the same "
         "recipe, and data of the same space"
     )
+
+
+def as_begun(run: Run, data: Dataset, ranks: Ranks) -> Dataset:
+    """The data as a run learns from it."""
+    return _spread(run, _overfit(run, data), ranks)
+
+
+def _overfit(run: Run, data: Dataset) -> Dataset:
+    """With train.overfit=N, the first N examples are all there is: a model that cannot learn them has a fault."""
+    count = run.recipe["train"].get("overfit")
+    if not count:
+        return data
+    few = data.splits["train"].first(count)
+    return replace(data, splits={"train": few, "valid": few, "test": few})
+
+
+def _spread(run: Run, data: Dataset, ranks: Ranks) -> Dataset:
+    """With train.spread=RUN, the training examples with labels that were spread among that run's codes: blank where
+    none could be reached. They are kept in the run, so that resuming needs the other one no more."""
+    path = run.recipe["train"].get("spread")
+    if path is None:
+        return data
+    if ranks.rank == 0 and not (run.path / SPREAD).is_file():
+        y, known = _among(data, Path(path), ranks.device)
+        disk.seal(run.path / SPREAD, {"y": y}, {"run": run.identity, "from": str(path)})
+        reached = f"{int((y != BLANK).sum()):,} of {len(y):,} examples"
+        run.append({"step": 0, "event": f"{known:,} labels were spread to {reached} among the codes of {path}"})
+    ranks.wait()
+    y = run.bound(run.path / SPREAD)[0]["y"]
+    return replace(data, splits=data.splits | {"train": Split(data.splits["train"].x, y)})
+
+
+def _among(data: Dataset, path: Path, device: torch.device) -> tuple[Tensor, int]:
+    """The labels, and how many of them were known."""
+    labels = data.splits["train"].y
+    known = 0 if labels is None else int((labels != BLANK).sum())
+    if len(data.classes) < 2 or not known:
+        raise UserError(f"train.spread = {path} spreads labels, and {data.name} has none of two classes; label some")
+    if known == len(data.splits["train"]):
+        raise UserError(f"train.spread = {path}: every example of {data.name} has a label; leave it away")
+    other = Run.open(path)
+    model = encoder(other, other.model().to(device))
+    codes, y = gathered(as_of(data, other.space, path), "train", model.encode, model)
+    return spread(codes, y, len(data.classes)), known
 
 
 def _shapes(part: nn.Module) -> dict[str, object]:

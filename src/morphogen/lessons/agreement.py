@@ -49,11 +49,19 @@ class agreement(Lesson):
     def forward(self, lecture: Lecture, step: int) -> Tensor:
         heard = lecture.heard.to(self.said.dtype)
         with torch.no_grad():
-            p = torch.softmax(heard + self.even * (self.wanted / self.said).log(), 1)
+            p = torch.softmax(heard + self.even * (self.wanted / self.said).log() + self.evidence(lecture), 1)
             if self.training:
                 self.remember(heard.exp(), lecture)
         target = torch.softmax(p.clamp_min(1e-12).log() / self.heat, 1)
-        return -(target * lecture.said).sum(1) * (p.max(1).values >= self.sure) * ~lecture.known
+        return -(target * lecture.said).sum(1) * (p.max(1).values >= self.sure) * self.applies(lecture)
+
+    def evidence(self, lecture: Lecture) -> Tensor:
+        """log p(what else is known of an example | its class), (n, classes) or what broadcasts to it: nothing."""
+        return torch.zeros_like(self.said)
+
+    def applies(self, lecture: Lecture) -> Tensor:
+        """Which examples are learned from."""
+        return ~lecture.known
 
     def remember(self, chances: Tensor, lecture: Lecture) -> None:
         """What is said of all examples, and how many labels there are of each class, on average."""

@@ -23,7 +23,7 @@ def classify(
     data: Data,
     n: Count | None = None,
     *,
-    by: Literal["model", "probe", "clusters"] | None = None,
+    by: Literal["model", "probe", "neighbours", "clusters"] | None = None,
     sure: float = 0.0,
     most: Count = 20,
     out: Path | None = None,
@@ -33,7 +33,7 @@ def classify(
 
     data: a set by name, or files; without it, the run's own test examples
     n: only the first so many
-    by: who says it: the model itself, a linear probe of its codes, or the clusters of its prior
+    by: who says it: the model itself, a linear probe of its codes, labels spread among them, or clusters of its prior
     sure: below this probability no class is said
     most: how many examples are listed
     out: a table (.csv) of all examples, or a picture (.png) of which classes are taken for which
