@@ -46,7 +46,7 @@ RESULTS = HOME / ".bench" / "results" / "labels.jsonl"
 LABELS, STOPPED = 10, 75
 T = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}  # Student, 95 %, by sets
 WIDE = {"model.net.widths": [600, 600], "model.latent": 50}
-M1_STEPS, M2_STEPS, ALONE_STEPS, TONES_STEPS, CODES_STEPS = 8000, 4000, 1500, 1600, 10_000
+M1_STEPS, M2_STEPS, ALONE_STEPS, TONES_STEPS, CODES_MINUTES = 8000, 4000, 1500, 1600, 4.0
 
 Found = tuple[int, float]  # test pictures named wrongly, seconds of training
 
@@ -74,7 +74,7 @@ def judged(run: OpenRun) -> Found:
 
 def seen(data: str, home: Path) -> OpenRun:
     """The VAE of all training pictures among whose codes labels are spread."""
-    return trained("codes", data, home / f"codes-{data}", steps=CODES_STEPS)
+    return trained("codes", data, home / f"codes-{data}", minutes=CODES_MINUTES)
 
 
 def few_neighbours(data: str, number: int, home: Path) -> Found:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from morphogen.core.build import Part
 from morphogen.core.distribution import Normal
+from morphogen.core.filling import filled
 from morphogen.core.space import Space
 from morphogen.errors import UserError
 
@@ -102,7 +103,7 @@ class Damage(nn.Module):
 
     def guess(self, y: Tensor) -> Tensor:
         """A first guess of x: gaps filled from around them."""
-        return self.back(filled(y, self.left))
+        return self.back(filled(y, missing(y), self.left))
 
     def known(self, y: Tensor) -> Tensor:
         """How much is known of each element of x, 0 to 1."""
@@ -189,28 +190,3 @@ def chain(space: Space, parts: Sequence[Part]) -> Chain:
     for part in parts:
         links.append(part(links[-1].left if links else space))
     return Chain(space, links)
-
-
-def filled(y: Tensor, space: Space) -> Tensor:
-    """y without gaps: each missing element becomes the mean of its neighbours, from the rim of a hole inwards.
-
-    Where elements have no neighbours that are alike (columns, symbols) it becomes the middle of its range.
-    """
-    gone = missing(y)
-    if not bool(gone.any()):
-        return y
-    middle = 0.5 if space.levels and y.is_floating_point() else 0
-    if space.kind not in ("image", "sound"):
-        return y.masked_fill(gone, middle)
-    rows = space.sites[0] if len(space.sites) == 2 else 1
-    known = (~gone).to(y.dtype).reshape(-1, 1, rows, space.sites[-1])
-    values = y.masked_fill(gone, 0).reshape(known.shape)
-    box = torch.ones(1, 1, 3, 3, dtype=y.dtype, device=y.device)
-    for _ in range(sum(space.sites)):
-        weight = torch.nn.functional.conv2d(known, box, padding=1)
-        near = torch.nn.functional.conv2d(values, box, padding=1) / weight.clamp_min(1)
-        reached = (known == 0) & (weight > 0)
-        if not bool(reached.any()):
-            break
-        values, known = torch.where(reached, near, values), torch.maximum(known, reached.to(known.dtype))
-    return torch.where(known > 0, values, middle).reshape(y.shape)

@@ -37,7 +37,7 @@ NUMBERS = 3  # of each part of a mixture: how often, where, how wide
 WIDE, APART = -2.0, 0.1  # log scale of every part at first, and how far they lie from the guess
 FARTHEST, SCALES = 6.0, (-4.0, 1.0)  # of the code
 EXACT = 1e-9  # a damage whose noise has less variance than this leaves x bound to y
-CODES = 6  # how many are drawn for all draws of one picture: each is a pass through half of the net
+CODES = 19  # drawn for all draws of one picture, each a pass through half of the net: fewer make intervals too narrow
 
 
 @register("models")
