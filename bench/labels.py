@@ -1,8 +1,8 @@
 """How many test pictures are named wrongly after 100 labels? `python bench/labels.py METHOD --data mnist --sets 0-9`
 
-    few-neighbours  the recipe as it ships, its labels spread among the codes of one VAE (recipe codes, no labels)
-    neighbours      those labels alone: a test picture is named by its neighbours among the codes
     few-labels      the recipe as it ships
+    few-spread      the same, the labels spread first among the codes of one VAE (recipe codes, which knows no labels)
+    neighbours      what is spread alone: a test picture is named by its neighbours among those codes
     few-tones       the same with milder warps, mirrors, tones changed and nothing hidden: for photographs, say
     alone-tones     the net and the views of few-tones, taught by the labelled pictures alone
     m1-m2           M2 upon the codes of one VAE, which was trained without labels (Kingma et al. 2014)
@@ -77,10 +77,10 @@ def seen(data: str, home: Path) -> OpenRun:
     return trained("codes", data, home / f"codes-{data}", minutes=CODES_MINUTES)
 
 
-def few_neighbours(data: str, number: int, home: Path) -> Found:
+def few_spread(data: str, number: int, home: Path) -> Found:
     among = seen(data, home)
     leaves = {"data.labels": LABELS, "data.labels_seed": number, "train.spread": str(among.path)}
-    return judged(trained("few-neighbours", data, home / f"few-neighbours-{data}-{number}", **leaves))
+    return judged(trained("few-labels", data, home / f"few-spread-{data}-{number}", **leaves))
 
 
 def neighbours(data: str, number: int, home: Path) -> Found:
@@ -157,8 +157,8 @@ def probe_pixels(data: str, number: int, home: Path) -> Found:
 
 
 METHODS: dict[str, Callable[[str, int, Path], Found]] = {
-    "few-neighbours": few_neighbours, "neighbours": neighbours,
-    "few-labels": few_labels, "few-tones": few_tones, "supervised": supervised, "alone-tones": alone_tones,
+    "few-labels": few_labels, "few-spread": few_spread, "neighbours": neighbours,
+    "few-tones": few_tones, "supervised": supervised, "alone-tones": alone_tones,
     "m1-m2": m1_m2, "probe-codes": probe_codes, "probe-pixels": probe_pixels,
 }  # fmt: skip
 

@@ -11,6 +11,7 @@ import torch
 from sklearn.datasets import make_moons
 
 from morphogen import spreading
+from morphogen.core.batch import BLANK, guess
 from morphogen.core.build import part
 from morphogen.core.lesson import Lecture
 from morphogen.core.space import Vector
@@ -106,34 +107,31 @@ def test_few_examples_and_doubles(n: int) -> None:
     assert spread(z, y, 2).tolist() == [1] * n
 
 
-# A lesson for labels that may be wrong
+# What a lesson makes of guesses
 
 
-def said_once(y: list[int], said: list[list[float]], **more: Any) -> list[float]:
-    lesson = part("lessons", {"use": "doubted", "even": 0.0, "heat": 1.0, "sure": 0.0} | more)(Vector(2), LABELS)
+def said_once(y: torch.Tensor, said: list[list[float]], **more: Any) -> list[float]:
+    lesson = part("lessons", {"use": "agreement", "even": 0.0, "heat": 1.0, "sure": 0.0} | more)(Vector(2), LABELS)
     none = part("augments", "none")(Vector(2))
-    log_p = torch.tensor(said).log()
-    costs: list[float] = lesson(
-        Lecture(torch.zeros(len(y), 2), torch.tensor(y), lambda x: log_p, none, none), 0
-    ).tolist()
+    lecture = Lecture(torch.zeros(len(y), 2), y, lambda x: torch.tensor(said).log(), none, none)
+    costs: list[float] = lesson(lecture, 0).tolist()
     return costs
 
 
-def test_a_label_is_weighed_against_what_is_said() -> None:
+def test_a_guess_is_the_other_way_round_and_no_label() -> None:
+    y = torch.tensor([0, 1, 9])
+    assert guess(y).tolist() == [-2, -3, -11]
+    assert torch.equal(guess(guess(y)), y)
+    assert bool((guess(y) < BLANK).all())
+
+
+def test_a_guess_is_weighed_against_what_is_said() -> None:
     q = np.array([0.7, 0.2, 0.1])
-    given = np.array([0.05, 0.9, 0.05])  # label 1, a doubt of 0.1
+    given = np.array([0.05, 0.9, 0.05])  # class 1 was guessed, with a doubt of 0.1
     p = q * given / (q * given).sum()
     blank = -(q * np.log(q)).sum()
-    costs = said_once([1, -1], [q.tolist()] * 2, doubt=0.1)
-    assert costs == pytest.approx([-(p * np.log(q)).sum(), blank], rel=1e-4)
-
-
-def test_without_labels_it_is_agreement() -> None:
-    said = [[0.5, 0.3, 0.2], [0.05, 0.9, 0.05]]
-    other = part("lessons", {"use": "agreement", "sure": 0.6})(Vector(2), LABELS)
-    none = part("augments", "none")(Vector(2))
-    lecture = Lecture(torch.zeros(2, 2), torch.tensor([-1, -1]), lambda x: torch.tensor(said).log(), none, none)
-    assert said_once([-1, -1], said, sure=0.6, even=1.0, heat=0.5) == pytest.approx(other(lecture, 0).tolist())
+    y = torch.tensor([guess(torch.tensor(1)), BLANK, 1])
+    assert said_once(y, [q.tolist()] * 3, doubt=0.1) == pytest.approx([-(p * np.log(q)).sum(), blank, 0.0], rel=1e-4)
 
 
 # Trainings and answers
@@ -151,7 +149,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 VAE = {"use": "vae", "latent": 16, "net": "dcgan", "likelihood": {"use": "normal-fixed", "scale": 0.3}}
-NAMER = {"use": "classifier", "net": MLP, "lessons": ["doubted"]}
+NAMER = {
+    "use": "classifier",
+    "net": MLP,
+    "lessons": [{"use": "taught", "weight": 4.0}, {"use": "agreement", "sure": 0.6}],
+}
 FEW = {"use": "digits", "labels": 2}
 
 
@@ -162,14 +164,16 @@ def codes(home: Path) -> Path:
 
 
 def test_labels_are_spread_before_a_training(home: Path, codes: Path) -> None:
-    run = run_of(home / "spread", FEW, NAMER, steps=300, lr=3e-3, ema=0.9, spread=str(codes))
+    few = {"steps": 300, "lr": 3e-3, "ema": 0.9, "labelled": 8}
+    run = run_of(home / "spread", FEW, NAMER, **few, spread=str(codes))
     fit(run, quiet=True)
     y = run.bound(run.path / "spread.safetensors")[0]["y"]
     truth, told = open_data("digits").splits["train"].y, open_data(FEW).splits["train"].y
-    assert float((y == truth).float().mean()) > 0.75
     assert torch.equal(y[told >= 0], told[told >= 0].to(y.dtype))
+    assert bool((y[told < 0] < BLANK).all())
+    assert float((guess(y) == truth).float().mean()) > 0.75
     assert any("20 labels were spread to" in str(record.get("event")) for record in run.log())
-    alone = run_of(home / "alone", FEW, NAMER | {"lessons": ["taught"]}, steps=300, lr=3e-3, ema=0.9, labelled=32)
+    alone = run_of(home / "alone", FEW, NAMER, **few)
     fit(alone, quiet=True)
     right = [OpenRun(r).classify(None, split="test")["accuracy"] for r in (run, alone)]
     assert right[0] > right[1] + 0.02, right
@@ -186,6 +190,13 @@ def test_a_run_that_has_begun_stands_alone(home: Path, codes: Path, tmp_path: Pa
     half.recipe["train"] |= {"steps": 20, "spread": str(tmp_path / "gone")}
     fit(half, quiet=True)
     assert torch.equal(*(r.bound(r.path / "spread.safetensors")[0]["y"] for r in (whole, half)))
+
+
+def test_a_model_that_needs_all_labels_takes_guesses_for_them(codes: Path, tmp_path: Path) -> None:
+    told = {"use": "vae", "net": MLP, "labelled": True}
+    with pytest.raises(UserError, match="no label"):
+        fit(run_of(tmp_path / "blank", FEW, told), quiet=True)
+    fit(run_of(tmp_path / "run", FEW, told, spread=str(codes)), quiet=True)
 
 
 @pytest.mark.parametrize(

@@ -250,7 +250,7 @@ class Session:
         model, device = self.training.average.average, self.ranks.device
         self.valid = {"step": self.training.step}  # on every rank: the last look is skipped or taken by all
         if self.ranks.rank == 0:
-            self.valid |= review(model, self.data, device, self.training.precision)
+            self.valid |= review(model, self.training.data, device, self.training.precision)
             if len(self.valid) > 1:
                 record = {"step": self.training.step} | {f"valid/{k}": v for k, v in self.valid.items() if k != "step"}
                 self.run.append(record)

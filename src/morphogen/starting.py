@@ -10,16 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from morphogen import disk
-from morphogen.core.batch import BLANK
+from morphogen.core.batch import BLANK, guess
 from morphogen.core.model import Model
 from morphogen.data.dataset import Dataset, Split
+from morphogen.data.labels import demand_labels, known
 from morphogen.errors import UserError
 from morphogen.examples import as_of
 from morphogen.ranks import Ranks
 from morphogen.run import Run, fill
 from morphogen.spreading import encoder, gathered, spread
 
-__all__ = ["as_begun", "start_from"]
+__all__ = ["as_begun", "as_told", "start_from"]
 
 SPREAD = "spread.safetensors"
 
@@ -54,16 +55,16 @@ def _overfit(run: Run, data: Dataset) -> Dataset:
 
 
 def _spread(run: Run, data: Dataset, ranks: Ranks) -> Dataset:
-    """With train.spread=RUN, the training examples with labels that were spread among that run's codes: blank where
-    none could be reached. They are kept in the run, so that resuming needs the other one no more."""
+    """With train.spread=RUN, training examples with guesses where labels were spread among that run's codes. They are
+    kept in the run, so that resuming needs the other one no more."""
     path = run.recipe["train"].get("spread")
     if path is None:
         return data
     if ranks.rank == 0 and not (run.path / SPREAD).is_file():
-        y, known = _among(data, Path(path), ranks.device)
+        y, told = _among(data, Path(path), ranks.device)
         disk.seal(run.path / SPREAD, {"y": y}, {"run": run.identity, "from": str(path)})
         reached = f"{int((y != BLANK).sum()):,} of {len(y):,} examples"
-        run.append({"step": 0, "event": f"{known:,} labels were spread to {reached} among the codes of {path}"})
+        run.append({"step": 0, "event": f"{told:,} labels were spread to {reached} among the codes of {path}"})
     ranks.wait()
     y = run.bound(run.path / SPREAD)[0]["y"]
     return replace(data, splits=data.splits | {"train": Split(data.splits["train"].x, y)})
@@ -72,15 +73,30 @@ def _spread(run: Run, data: Dataset, ranks: Ranks) -> Dataset:
 def _among(data: Dataset, path: Path, device: torch.device) -> tuple[Tensor, int]:
     """The labels, and how many of them were known."""
     labels = data.splits["train"].y
-    known = 0 if labels is None else int((labels != BLANK).sum())
-    if len(data.classes) < 2 or not known:
+    told = 0 if labels is None else int((labels != BLANK).sum())
+    if len(data.classes) < 2 or not told:
         raise UserError(f"train.spread = {path} spreads labels, and {data.name} has none of two classes; label some")
-    if known == len(data.splits["train"]):
+    if told == len(data.splits["train"]):
         raise UserError(f"train.spread = {path}: every example of {data.name} has a label; leave it away")
     other = Run.open(path)
     model = encoder(other, other.model().to(device))
     codes, y = gathered(as_of(data, other.space, path), "train", model.encode, model)
-    return spread(codes, y, len(data.classes)), known
+    said = spread(codes, y, len(data.classes))
+    return torch.where((y == BLANK) & (said != BLANK), guess(said), y), told
+
+
+def as_told(model: Model, data: Dataset) -> Dataset:
+    """The data with labels as a model takes them: to one that has to be told them all, guesses are labels, and held-out
+    examples without one are not shown."""
+    train = data.splits["train"]
+    if model.labels is None or model.blanks:
+        return data
+    if train.y is not None:
+        y = train.y.long()
+        train = Split(train.x, torch.where(y < BLANK, guess(y), y))
+    demand_labels(train)
+    held = {name: known(split) for name, split in data.splits.items() if name != "train"}
+    return replace(data, splits={"train": train} | held)
 
 
 def _shapes(part: nn.Module) -> dict[str, object]:

@@ -25,14 +25,13 @@ from morphogen.core.model import Model, Turn, teams
 from morphogen.core.noise import Noise
 from morphogen.data.batches import Batches
 from morphogen.data.dataset import Dataset
-from morphogen.data.labels import demand_labels
 from morphogen.errors import UserError
 from morphogen.optim import Average, Optimiser
 from morphogen.plan import Plan
 from morphogen.ranks import Ranks
 from morphogen.recovery import NEVER, Recovery, out_of_memory
 from morphogen.run import Run, fill
-from morphogen.starting import start_from
+from morphogen.starting import as_told, start_from
 
 __all__ = ["Progress", "Training", "train"]
 
@@ -55,13 +54,14 @@ class Training(Recovery):
 
     def __init__(self, run: Run, data: Dataset, ranks: Ranks) -> None:
         machine.prepare()
-        self.run, self.data, self.ranks = run, data, ranks
+        self.run, self.ranks = run, ranks
         self.seed = int(run.recipe["seed"])
         self.plan = Plan.from_recipe(run.recipe["train"])
         self.precision = machine.choose_precision(run.recipe["precision"], ranks.device)
         self.model: Model = run.build().to(ranks.device)
         if self.plan.start and not run.states():
             start_from(self.model, self.plan.start)
+        self.data = as_told(self.model, data)
         self.team = teams(self.model)
         averaged = copy.deepcopy(self.model).requires_grad_(False) if self.plan.ema else self.model
         self.average = Average(self.model, averaged, self.plan.ema)
@@ -74,11 +74,9 @@ class Training(Recovery):
         examples = len(data.splits["train"])
         self.batch = min(self.plan.batch, examples)
         self.batches = Batches(
-            data, "train", self.batch, seed=self.seed, device=ranks.device, rank=ranks.rank, world=ranks.world,
+            self.data, "train", self.batch, seed=self.seed, device=ranks.device, rank=ranks.rank, world=ranks.world,
             labelled=self.plan.labelled,
         )  # fmt: skip
-        if self.model.labels is not None and not self.model.blanks:
-            demand_labels(data.splits["train"])
         self.limit = self.plan.limit(examples)
         share = -(-self.batch // ranks.world)
         self.micro = min(self.plan.micro or share, share)

@@ -6,15 +6,20 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-__all__ = ["BLANK", "Batch"]
+__all__ = ["BLANK", "Batch", "guess"]
 
-BLANK = -1  # the label of what has none
+BLANK = -1  # the label of what has none; below it lie guesses
+
+
+def guess(y: Tensor) -> Tensor:
+    """Classes as guesses at them, and guesses as classes: -2 - k for k, and so for whoever asks y >= 0 no labels."""
+    return BLANK - 1 - y
 
 
 @dataclass
 class Batch:
     """What one step, or one rank's or micro-batch's share of it, sees. `start` and `total` place it in the whole;
-    `y` is BLANK where a label is not known."""
+    `y` is BLANK or a guess where a label is not known."""
 
     x: Tensor
     y: Tensor | None = None

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from morphogen.core import noise
-from morphogen.core.batch import BLANK
 from morphogen.core.noise import Noise
 from morphogen.data.ahead import ReadAhead
 from morphogen.data.dataset import Batch, Dataset, Split, Store
@@ -167,7 +166,7 @@ class Batches:
 
 
 def _mixed(name: str, part: Split, labelled: int, size: int, seed: int) -> Mixed:
-    chosen = torch.empty(0) if part.y is None else (part.y != BLANK).nonzero().flatten()
+    chosen = torch.empty(0) if part.y is None else (part.y >= 0).nonzero().flatten()
     if not len(chosen):
         raise UserError(
             f"train.labelled = {labelled}, and no training example of {name} has a label; label some, or set "
