@@ -28,6 +28,7 @@ from morphogen.errors import UserError
 from morphogen.examples import Data
 from morphogen.judges import usual
 from morphogen.metrics.classes import Verdict, calibration_error, confusion, match, temperature, wilson
+from morphogen.naming import Namer
 from morphogen.opened import OpenRun
 from morphogen.plan import Plan
 from morphogen.ranks import Ranks
@@ -422,6 +423,12 @@ def test_a_temperature_makes_probabilities_honest() -> None:
     cost = torch.nn.functional.cross_entropy
     assert cost(cooled, y) < cost(proud, y)
     assert calibration_error(cooled, y) < 0.03 < calibration_error(proud, y)
+
+
+def test_a_temperature_divides_what_is_said() -> None:
+    said = torch.tensor([[2.0, 0.0, -2.0]])
+    namer = Namer(lambda x: said, ("a", "b", "c"), "a table", heat=2.0)
+    assert torch.allclose(namer(torch.zeros(1, 1)), torch.log_softmax(said.double() / 2, 1))
 
 
 def test_matching_finds_a_permutation() -> None:

@@ -71,6 +71,15 @@ def test_one_label_a_moon_is_enough() -> None:
     assert float((near_y == y).float().mean()) > 0.99
 
 
+def test_a_label_among_others_stays() -> None:
+    x, y, told = moons(600, 20)
+    odd = int((told == 0).nonzero()[0])
+    told[odd] = 1
+    found = spread(x, told, 2)
+    assert int(found[odd]) == 1
+    assert float((found == y).float().mean()) > 0.97
+
+
 def test_what_no_label_reaches_stays_blank() -> None:
     x, y, told = moons(400, 2)
     far = torch.cat([x, x + 100])

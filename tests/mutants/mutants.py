@@ -38,6 +38,8 @@ def at(file: str, words: str) -> tuple[str, ...]:
 RESUMING = at(TRAIN, "resuming_from_any_step or saved_run or signal_saves")
 BITS, LOSSY, INTEGERS = "tests/test_bitsback.py", "tests/test_lossy.py", "tests/test_integers.py"
 EDIT, AUGMENT = "tests/test_edit.py", "tests/test_augment.py"
+RESTORE, CLASSIFY, SPREADING = "tests/test_restore.py", "tests/test_classify.py", "tests/test_spreading.py"
+DETECT, TABLES = "tests/test_detect.py", "tests/test_tables.py"
 DISTRIBUTION, OPTIM, LOGISTICS = "core/distribution.py", "optim.py", "families/logistics.py"
 
 # fmt: off
@@ -85,8 +87,8 @@ MUTANTS = [
     Mutant("binarisation: the same coins at every step", "data/batches.py", '"view", step, self.start', '"view", 0, self.start', at(DATA, "binarisation")),
     Mutant("split: validation leaks into training", "data/split.py", '{"train": place >= high,', '{"train": place >= low,', at(DATA, "split")),
     Mutant("split: duplicates part", "data/split.py", "place = hashes.astype(np.float64) / 2.0**32", "place = np.random.default_rng(0).permutation(hashes.astype(np.float64)) / 2.0**32", at(DATA, "split")),
-    Mutant("order: one epoch for ever", "data/batches.py", 'Noise(self.seed, "order", number)', 'Noise(self.seed, "order", 0)', at(DATA, "epoch")),
-    Mutant("order: not by seed", "data/batches.py", 'Noise(self.seed, "order", number)', 'Noise(0, "order", number)', at(DATA, "batch or epoch")),
+    Mutant("order: one epoch for ever", "data/batches.py", 'Noise(self.seed, self.stream, number)', 'Noise(self.seed, self.stream, 0)', at(DATA, "epoch")),
+    Mutant("order: not by seed", "data/batches.py", 'Noise(self.seed, self.stream, number)', 'Noise(0, self.stream, number)', at(DATA, "batch or epoch")),
     # Noise
     Mutant("noise not counted by step", "core/noise.py", "{self.seed}/{self.stream}/{self.step}/{self.draws}", "{self.seed}/{self.stream}/{self.draws}", at(TRAIN, "noise_depends")),
     Mutant("noise not counted by draw", "core/noise.py", "        self.draws += 1\n", "", at(TRAIN, "noise_depends")),
@@ -175,7 +177,7 @@ MUTANTS = [
     # Edit and augment
     Mutant("edit: a step of no deviation", "directions.py", "way * (torch.cat([a, b]) @ way).std(correction=0)", "way", at(EDIT, "either_way")),
     Mutant("edit: judged by what was learned from", "directions.py", "side[part != fold] for side", "side[part != FOLDS] for side", at(EDIT, "separates_nothing")),
-    Mutant("edit: the interval of an area is half as wide", "directions.py", "<= 1.96 * (error", "<= 0.98 * (error", at(EDIT, "interval_holds")),
+    Mutant("edit: the interval of an area is half as wide", "metrics/separation.py", "<= 1.96 * (error", "<= 0.98 * (error", at(EDIT, "interval_holds")),
     Mutant("edit: covariances are not shrunk", "directions.py", ".clamp(0, 1) if float(spread) > 0", ".clamp(0, 0) if float(spread) > 0", at(EDIT, "ledoit")),
     Mutant("edit: strengths are forgotten", "steering.py", "step + much * one", "step + one", at(EDIT, "so_many_deviations")),
     Mutant("edit: content by distance", "exchange.py", "seen = torch.linalg.solve(within(apart), d)", "seen = d", at(EDIT, "content_of_a_code")),
@@ -188,5 +190,45 @@ MUTANTS = [
     Mutant("augment: jitter is bolder than asked", "makers.py", "z + boldness * _doubt", "z + _doubt", at(AUGMENT, "jitter")),
     Mutant("augment: the interval is of a normal", "worth.py", "student(len(gains) - 1) * error", "1.96 * error", at(AUGMENT, "students")),
     Mutant("augment: a harm is no harm", "worth.py", "if high < 0 else", "if high < -1 else", at(AUGMENT, "planted_help")),
+    # Restore
+    Mutant("restore: y moves x the wrong way", "core/given.py", "    return x + back(u)", "    return x - back(u)", at(RESTORE, "exact or textbook")),
+    Mutant("restore: noise is left out of the evidence", "core/given.py", "met = torch.where(seen, damage.turn(back(way)) + noise * way, 0)", "met = torch.where(seen, damage.turn(back(way)), 0)", at(RESTORE, "exact or textbook")),
+    Mutant("restore: a draw without its echo", "core/given.py", "damage.echo(draw), variance", "damage.turn(draw), variance", at(RESTORE, "as_wide")),
+    Mutant("restore: what is seen is drawn anew", "core/given.py", "draw = p.complete(kept, seen)", "draw = p.sample()", at(RESTORE, "beside or learns or textbook or keeps")),
+    Mutant("restore: variance does not shrink", "damages/shrink.py", "return self.turn(variance) / self.factor**2", "return self.turn(variance)", at(RESTORE, "moments_are_those")),
+    Mutant("restore: the median of details is the deviation", "damages/noise.py", "nanmedian(1).values / MEDIAN", "nanmedian(1).values", at(RESTORE, "strength_of_noise")),
+    Mutant("restore: gaps bend the wrong way", "core/filling.py", "left = -free * _laplacian", "left = free * _laplacian", at(RESTORE, "narrow_gaps")),
+    Mutant("restore: what is seen bends along", "core/filling.py", "free, low, high = hole.to(x.dtype)", "free, low, high = torch.ones_like(x)", at(RESTORE, "narrow_gaps")),
+    Mutant("restore: weights without the prior", "restoration.py", "weight = sum((latent.log_ratio for latent in inference.latents), start=weight)", "", at(RESTORE, "textbook")),
+    Mutant("restore: descent without a rate", "restoration.py", "cost = guess.rate(z, q) - evidence", "cost = -evidence", at(RESTORE, "textbook")),
+    Mutant("restore: the interval is a rank too narrow", "restoration.py", "place = (1 - INSIDE) / 2 * (len(ordered) + 1) - 1", "place = (1 - INSIDE) / 2 * (len(ordered) + 1)", at(RESTORE, "ranks_of_the_draws")),
+    Mutant("restore: ties are always below", "metrics/closeness.py", "rank = below + (u * (ties + 1)).floor().clamp_max(ties)", "rank = below", at(RESTORE, "coverage")),
+    Mutant("restore: tiles weigh alike", "tiling.py", "mean[where] += weight * found.mean[i].cpu()", "mean[where] += found.mean[i].cpu()", at(RESTORE, "seam or one_tile or larger")),
+    # Classify
+    Mutant("classify: the bound forgets the classes' entropy", "models/semi.py", "(lecture.said.exp() * (each + lecture.said)).sum(1)", "(lecture.said.exp() * each).sum(1)", at(CLASSIFY, "bound")),
+    Mutant("classify: the bound forgets p(y)", "models/semi.py", "each = (distortion + rate + math.log(self.labels.length)).T", "each = (distortion + rate).T", at(CLASSIFY, "bound")),
+    Mutant("classify: agreement learns from labels, too", "lessons/agreement.py", " * ~lecture.known", "", at(CLASSIFY, "agreement")),
+    Mutant("classify: any certainty will do", "lessons/agreement.py", "(p.max(1).values >= self.sure)", "(p.max(1).values >= 0)", at(CLASSIFY, "agreement")),
+    Mutant("classify: a blank is class nought", "lessons/taught.py", "return lecture.surprise(lecture.y) * lecture.known", "return lecture.surprise(lecture.y)", at(CLASSIFY, "blank or gradients or bound")),
+    Mutant("classify: labels of validation are all kept", "data/labels.py", 'for name in ("train", "valid"):', 'for name in ("train",):', at(CLASSIFY, "so_many_labels")),
+    Mutant("classify: a temperature the other way up", "naming.py", "self.say(x).double() / (self.heat or 1.0)", "self.say(x).double() * (self.heat or 1.0)", at(CLASSIFY, "divides")),
+    Mutant("classify: the golden section keeps the worse half", "metrics/classes.py", "if cost_a < cost_b:", "if cost_a > cost_b:", at(CLASSIFY, "temperature")),
+    Mutant("spread: distances of one scale", "spreading.py", "torch.exp(-STEEP * apart / apart[:, -1:].clamp_min(1e-12))", "torch.exp(-STEEP * apart)", at(SPREADING, "textbook")),
+    Mutant("spread: neighbours on one side", "spreading.py", "torch.stack([torch.cat([of, to]), torch.cat([to, of])])", "torch.stack([torch.cat([of, of]), torch.cat([to, to])])", at(SPREADING, "textbook")),
+    Mutant("spread: classes are not held to their shares", "spreading.py", "shared = told.sum(0) * heard / heard.sum(0).clamp_min(1e-12)", "shared = heard", at(SPREADING, "textbook or shares")),
+    Mutant("spread: known labels are overruled", "spreading.py", "return torch.where(y != BLANK, y, likeliest)", "return likeliest", at(SPREADING, "among_others")),
+    Mutant("spread: guesses are labels", "starting.py", "guess(said), y), told", "said, y), told", at(SPREADING, "before_a_training")),
+    Mutant("spread: a guess is certain", "lessons/agreement.py", "self.doubt / (len(self.said) - 1)", "1e-9", at(SPREADING, "weighed")),
+    # Detect
+    Mutant("detect: a p-value of nought", "calibration.py", "return (1 + above) / (1 + len(ordered))", "return above / len(ordered)", at(DETECT, "p_values or promise or few")),
+    Mutant("detect: measured by what was promised", "calibration.py", "np.arange(len(self.normal)) % 3 > 0", "np.arange(len(self.normal)) % 3 >= 0", at(DETECT, "promise or uniform or threshold")),
+    Mutant("detect: the tail is flat", "calibration.py", "far = self.base + (numbers - self.start) / self.mean", "far = self.base + 0 * numbers", at(DETECT, "farther")),
+    Mutant("detect: low numbers are never odd", "calibration.py", "either: Numbers = np.maximum(high + np.log(1 - low), below + np.log(low))", "either: Numbers = high + np.log(1 - low)", at(DETECT, "low_numbers or trap")),
+    Mutant("detect: the posterior is not fitted", "oddities/regret.py", "            optimiser.step()\n", "", at(DETECT, "regret")),
+    # Tables
+    Mutant("tables: missing cells count", "families/mixed.py", "return whole * there", "return whole", at(TABLES, "likelihood_of_a_row")),
+    Mutant("tables: words are drawn without chance", "families/mixed.py", "_largest(self.space, self.log_p + gumbel)", "_largest(self.space, self.log_p)", at(TABLES, "draws")),
+    Mutant("tables: chances over all words", "families/mixed.py", "wide = values.new_full((*values.shape[:-1], *real.shape), -math.inf)", "wide = values.new_full((*values.shape[:-1], *real.shape), 0.0)", at(TABLES, "likelihood_of_a_row")),
+    Mutant("tables: knots in the wrong order", "core/table.py", "x0, x1, y0, y1 = (knots.gather", "x1, x0, y0, y1 = (knots.gather", at(TABLES, "scale_of_a_normal or sees")),
 ]
 # fmt: on
