@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import make_moons
+from torch.nn.functional import one_hot
 
 from morphogen import spreading
-from morphogen.core.batch import BLANK, guess
 from morphogen.core.build import part
 from morphogen.core.lesson import Lecture
 from morphogen.core.space import Vector
+from morphogen.data.batches import Batches
 from morphogen.data.find import open_data, resolve
 from morphogen.errors import UserError
 from morphogen.opened import OpenRun
@@ -25,6 +27,12 @@ from morphogen.spreading import neighbours, spread
 
 LABELS = Vector(3)
 MLP = {"use": "mlp", "widths": [32]}
+
+
+def named(z: torch.Tensor, y: torch.Tensor, classes: int = 2) -> torch.Tensor:
+    """The likeliest class of each, -1 where nothing is known of it."""
+    chances = spread(z, y, classes)
+    return torch.where(chances.sum(1) > 0, chances.argmax(1), -1)
 
 
 def moons(n: int, labelled: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -64,7 +72,7 @@ def test_the_textbook_says_the_same() -> None:
 
 def test_one_label_a_moon_is_enough() -> None:
     x, y, told = moons(600, 1)
-    found = spread(x, told, 2)
+    found = named(x, told)
     assert float((found == y).float().mean()) > 0.99
     assert torch.equal(found[told >= 0], told[told >= 0])
     near_y = neighbours(x, told, 2).say(x + 0.01).argmax(1)
@@ -75,7 +83,7 @@ def test_a_label_among_others_stays() -> None:
     x, y, told = moons(600, 20)
     odd = int((told == 0).nonzero()[0])
     told[odd] = 1
-    found = spread(x, told, 2)
+    found = named(x, told)
     assert int(found[odd]) == 1
     assert float((found == y).float().mean()) > 0.97
 
@@ -83,7 +91,7 @@ def test_a_label_among_others_stays() -> None:
 def test_what_no_label_reaches_stays_blank() -> None:
     x, y, told = moons(400, 2)
     far = torch.cat([x, x + 100])
-    found = spread(far, torch.cat([told, torch.full((400,), -1)]), 2)
+    found = named(far, torch.cat([told, torch.full((400,), -1)]))
     assert bool((found[400:] == -1).all())
     assert float((found[:400] == y).float().mean()) > 0.99
     said = neighbours(far, torch.cat([told, torch.full((400,), -1)]), 2).say(x + 100)
@@ -96,7 +104,7 @@ def test_of_very_many_the_others_hear_from_some(monkeypatch: pytest.MonkeyPatch)
     heard = neighbours(x, told, 2)
     assert 200 <= len(heard.rows) <= 300
     assert set((told >= 0).nonzero().flatten().tolist()) <= set(heard.rows.tolist()), "labelled ones are all there"
-    assert float((spread(x, told, 2) == y).float().mean()) > 0.98
+    assert float((named(x, told) == y).float().mean()) > 0.98
 
 
 def test_classes_keep_the_shares_of_their_labels() -> None:
@@ -113,34 +121,44 @@ def test_few_examples_and_doubles(n: int) -> None:
     z = torch.ones(n, 2)
     y = torch.full((n,), -1)
     y[0] = 1
-    assert spread(z, y, 2).tolist() == [1] * n
+    assert named(z, y).tolist() == [1] * n
 
 
 # What a lesson makes of guesses
 
 
-def said_once(y: torch.Tensor, said: list[list[float]], **more: Any) -> list[float]:
+def said_once(guesses: Any, said: list[list[float]], **more: Any) -> list[float]:
     lesson = part("lessons", {"use": "agreement", "even": 0.0, "heat": 1.0, "sure": 0.0} | more)(Vector(2), LABELS)
-    none = part("augments", "none")(Vector(2))
-    lecture = Lecture(torch.zeros(len(y), 2), y, lambda x: torch.tensor(said).log(), none, none)
+    none, y = part("augments", "none")(Vector(2)), torch.full((len(said),), -1)
+    guesses = None if guesses is None else torch.tensor(guesses)
+    lecture = Lecture(torch.zeros(len(said), 2), y, lambda x: torch.tensor(said).log(), none, none, guesses)
     costs: list[float] = lesson(lecture, 0).tolist()
     return costs
 
 
-def test_a_guess_is_the_other_way_round_and_no_label() -> None:
-    y = torch.tensor([0, 1, 9])
-    assert guess(y).tolist() == [-2, -3, -11]
-    assert torch.equal(guess(guess(y)), y)
-    assert bool((guess(y) < BLANK).all())
-
-
-def test_a_guess_is_weighed_against_what_is_said() -> None:
-    q = np.array([0.7, 0.2, 0.1])
-    given = np.array([0.05, 0.9, 0.05])  # class 1 was guessed, with a doubt of 0.1
-    p = q * given / (q * given).sum()
+@pytest.mark.parametrize("trust", [0.0, 1.0, 2.0])
+def test_a_guess_is_weighed_against_what_is_said(trust: float) -> None:
+    q, guess = np.array([0.7, 0.2, 0.1]), np.array([0.05, 0.9, 0.05])
+    p = q * guess**trust / (q * guess**trust).sum()
     blank = -(q * np.log(q)).sum()
-    y = torch.tensor([guess(torch.tensor(1)), BLANK, 1])
-    assert said_once(y, [q.tolist()] * 3, doubt=0.1) == pytest.approx([-(p * np.log(q)).sum(), blank, 0.0], rel=1e-4)
+    costs = said_once([guess.tolist(), [0.0, 0.0, 0.0]], [q.tolist()] * 2, trust=trust)
+    assert costs == pytest.approx([-(p * np.log(q)).sum(), blank], rel=1e-4)
+    assert said_once(None, [q.tolist()]) == pytest.approx([blank], rel=1e-4)
+
+
+def test_guesses_go_with_their_rows() -> None:
+    """Through an endless chain of batches, and into the shares of one."""
+    data = open_data("digits", labels=2)
+    guesses = torch.rand(len(data.splits["train"]), 10, generator=torch.Generator().manual_seed(0))
+    data.splits["train"] = replace(data.splits["train"], guesses=guesses)
+    whole = next(Batches(data, "train", 2000, shuffle=False).sweep(2000))
+    rows = {x.numpy().tobytes(): g for x, g in zip(whole.x, guesses, strict=True)}
+    batch = Batches(data, "train", 64, seed=3, labelled=8).at(5)
+    assert batch.guesses is not None
+    for x, guess in zip(batch.x, batch.guesses, strict=True):
+        assert torch.equal(rows[x.numpy().tobytes()], guess)
+    shares = batch.shares(24)
+    assert torch.equal(torch.cat([share.guesses for share in shares if share.guesses is not None]), batch.guesses)
 
 
 # Trainings and answers
@@ -176,11 +194,10 @@ def test_labels_are_spread_before_a_training(home: Path, codes: Path) -> None:
     few = {"steps": 300, "lr": 3e-3, "ema": 0.9, "labelled": 8}
     run = run_of(home / "spread", FEW, NAMER, **few, spread=str(codes))
     fit(run, quiet=True)
-    y = run.bound(run.path / "spread.safetensors")[0]["y"]
+    guesses = run.bound(run.path / "spread.safetensors")[0]["guesses"]
     truth, told = open_data("digits").splits["train"].y, open_data(FEW).splits["train"].y
-    assert torch.equal(y[told >= 0], told[told >= 0].to(y.dtype))
-    assert bool((y[told < 0] < BLANK).all())
-    assert float((guess(y) == truth).float().mean()) > 0.75
+    assert torch.equal(guesses[told >= 0], one_hot(told[told >= 0].long(), 10).float())
+    assert float((guesses.argmax(1) == truth).float().mean()) > 0.75
     assert any("20 labels were spread to" in str(record.get("event")) for record in run.log())
     alone = run_of(home / "alone", FEW, NAMER, **few)
     fit(alone, quiet=True)
@@ -198,7 +215,7 @@ def test_a_run_that_has_begun_stands_alone(home: Path, codes: Path, tmp_path: Pa
     fit(half, quiet=True)
     half.recipe["train"] |= {"steps": 20, "spread": str(tmp_path / "gone")}
     fit(half, quiet=True)
-    assert torch.equal(*(r.bound(r.path / "spread.safetensors")[0]["y"] for r in (whole, half)))
+    assert torch.equal(*(r.bound(r.path / "spread.safetensors")[0]["guesses"] for r in (whole, half)))
 
 
 def test_a_model_that_needs_all_labels_takes_guesses_for_them(codes: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Each rule looks at the last few records and is silent until it is sure: a findin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -85,13 +86,18 @@ def empty_code(records: Sequence[Record]) -> str:
 
 
 def overfitting(records: Sequence[Record]) -> str:
-    """Held-out examples get worse while training goes on."""
-    looks = [(float(r["valid/loss"]), int(r.get("step", 0))) for r in records if "valid/loss" in r]
+    """Held-out examples get worse while training goes on. Where errors are counted, they have to get worse, too: who is
+    surer of the same mistakes has not forgotten anything."""
+    seen = [r for r in records if "valid/loss" in r]
+    looks = [(float(r["valid/loss"]), int(r.get("step", 0))) for r in seen]
     if len(looks) < 2 * LAST:
         return ""
     best, step = min(looks)
     worse = best + WORSE * abs(best)
     if min(looks[-LAST:])[0] <= worse:
+        return ""
+    errors = [float(r.get("valid/error", math.inf)) for r in seen]
+    if min(errors[-LAST:]) <= errors[looks.index((best, step))] < math.inf:
         return ""
     return (
         f"the model learns its examples by heart: held-out ones were best at step {step:,} ({best:.4g}) and are at "

@@ -29,7 +29,7 @@ from morphogen.work import device_of
 
 __all__ = ["Neighbours", "encoder", "gathered", "neighbours", "spread"]
 
-NEAREST = 10  # neighbours of each
+NEAREST = 7  # neighbours of each
 REACH = 0.99  # a: how much of what is said of an example is heard from its neighbours
 STEEP = 4.0  # the furthest neighbour weighs exp(-4)
 MOST = 60_000  # examples among which labels are spread; the others hear from these
@@ -70,15 +70,14 @@ def neighbours(codes: Tensor, y: Tensor, classes: int) -> Neighbours:
 
 
 def spread(codes: Tensor, y: Tensor, classes: int) -> Tensor:
-    """The likeliest class of every example, y where that is known, BLANK where no label can be reached."""
+    """How likely each class is of every example, (n, classes): certain where y is known, 0 where no label reaches."""
     heard = neighbours(codes, y, classes)
     chances = torch.zeros(len(y), classes)
     chances[heard.rows] = heard.chances
     others = torch.ones(len(y), dtype=torch.bool).index_fill_(0, heard.rows, False).nonzero().flatten()
     if len(others):
         chances[others] = heard.say(codes[others]).exp()
-    likeliest = torch.where(chances.sum(1) > 0, chances.argmax(1), BLANK)
-    return torch.where(y != BLANK, y, likeliest)
+    return torch.where((y != BLANK)[:, None], F.one_hot(y.clamp_min(0), classes), chances)
 
 
 def near(z: Tensor, codes: Tensor, count: int) -> tuple[Tensor, Tensor]:

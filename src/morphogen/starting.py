@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from morphogen import disk
-from morphogen.core.batch import BLANK, guess
+from morphogen.core.batch import BLANK
 from morphogen.core.model import Model
 from morphogen.data.dataset import Dataset, Split
 from morphogen.data.labels import demand_labels, known
@@ -61,17 +61,17 @@ def _spread(run: Run, data: Dataset, ranks: Ranks) -> Dataset:
     if path is None:
         return data
     if ranks.rank == 0 and not (run.path / SPREAD).is_file():
-        y, told = _among(data, Path(path), ranks.device)
-        disk.seal(run.path / SPREAD, {"y": y}, {"run": run.identity, "from": str(path)})
-        reached = f"{int((y != BLANK).sum()):,} of {len(y):,} examples"
+        guesses, told = _among(data, Path(path), ranks.device)
+        disk.seal(run.path / SPREAD, {"guesses": guesses}, {"run": run.identity, "from": str(path)})
+        reached = f"{int((guesses.sum(1) > 0).sum()):,} of {len(guesses):,} examples"
         run.append({"step": 0, "event": f"{told:,} labels were spread to {reached} among the codes of {path}"})
     ranks.wait()
-    y = run.bound(run.path / SPREAD)[0]["y"]
-    return replace(data, splits=data.splits | {"train": Split(data.splits["train"].x, y)})
+    guesses = run.bound(run.path / SPREAD)[0]["guesses"]
+    return replace(data, splits=data.splits | {"train": replace(data.splits["train"], guesses=guesses)})
 
 
 def _among(data: Dataset, path: Path, device: torch.device) -> tuple[Tensor, int]:
-    """The labels, and how many of them were known."""
+    """How likely each class is of each training example, and of how many it is known."""
     labels = data.splits["train"].y
     told = 0 if labels is None else int((labels != BLANK).sum())
     if len(data.classes) < 2 or not told:
@@ -81,8 +81,7 @@ def _among(data: Dataset, path: Path, device: torch.device) -> tuple[Tensor, int
     other = Run.open(path)
     model = encoder(other, other.model().to(device))
     codes, y = gathered(as_of(data, other.space, path), "train", model.encode, model)
-    said = spread(codes, y, len(data.classes))
-    return torch.where((y == BLANK) & (said != BLANK), guess(said), y), told
+    return spread(codes, y, len(data.classes)), told
 
 
 def as_told(model: Model, data: Dataset) -> Dataset:
@@ -91,9 +90,8 @@ def as_told(model: Model, data: Dataset) -> Dataset:
     train = data.splits["train"]
     if model.labels is None or model.blanks:
         return data
-    if train.y is not None:
-        y = train.y.long()
-        train = Split(train.x, torch.where(y < BLANK, guess(y), y))
+    if train.guesses is not None:
+        train = Split(train.x, torch.where(train.guesses.sum(1) > 0, train.guesses.argmax(1), BLANK))
     demand_labels(train)
     held = {name: known(split) for name, split in data.splits.items() if name != "train"}
     return replace(data, splits={"train": train} | held)

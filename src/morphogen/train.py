@@ -85,8 +85,10 @@ class Training(Recovery):
         self.sums: dict[str, Tensor] = {}
         self.counted = 0
         self.program: CompiledStep | None = None
-        self.compiling = ranks.world == 1 and worth_compiling(
-            self.plan.compile, self.limit, self.plan.minutes, ranks.device
+        self.compiling = (
+            ranks.world == 1
+            and data.splits["train"].guesses is None
+            and worth_compiling(self.plan.compile, self.limit, self.plan.minutes, ranks.device)
         )
         self.ask_every = 1 if ranks.device.type == "cpu" else self.plan.log_every  # asking a GPU means waiting for it
         self.broken = torch.full((), NEVER, device=ranks.device)

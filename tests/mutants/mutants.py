@@ -216,9 +216,9 @@ MUTANTS = [
     Mutant("spread: distances of one scale", "spreading.py", "torch.exp(-STEEP * apart / apart[:, -1:].clamp_min(1e-12))", "torch.exp(-STEEP * apart)", at(SPREADING, "textbook")),
     Mutant("spread: neighbours on one side", "spreading.py", "torch.stack([torch.cat([of, to]), torch.cat([to, of])])", "torch.stack([torch.cat([of, of]), torch.cat([to, to])])", at(SPREADING, "textbook")),
     Mutant("spread: classes are not held to their shares", "spreading.py", "shared = told.sum(0) * heard / heard.sum(0).clamp_min(1e-12)", "shared = heard", at(SPREADING, "textbook or shares")),
-    Mutant("spread: known labels are overruled", "spreading.py", "return torch.where(y != BLANK, y, likeliest)", "return likeliest", at(SPREADING, "among_others")),
-    Mutant("spread: guesses are labels", "starting.py", "guess(said), y), told", "said, y), told", at(SPREADING, "before_a_training")),
-    Mutant("spread: a guess is certain", "lessons/agreement.py", "self.doubt / (len(self.said) - 1)", "1e-9", at(SPREADING, "weighed")),
+    Mutant("spread: known labels are overruled", "spreading.py", "return torch.where((y != BLANK)[:, None], F.one_hot(y.clamp_min(0), classes), chances)", "return chances", at(SPREADING, "among_others")),
+    Mutant("spread: guesses of other rows", "data/batches.py", "self._of(self._guesses, rows))", "self._of(self._guesses, rows.flip(0)))", at(SPREADING, "go_with_their_rows")),
+    Mutant("spread: a guess is trusted once", "lessons/agreement.py", "return self.trust * chances", "return chances", at(SPREADING, "weighed")),
     # Detect
     Mutant("detect: a p-value of nought", "calibration.py", "return (1 + above) / (1 + len(ordered))", "return above / len(ordered)", at(DETECT, "p_values or promise or few")),
     Mutant("detect: measured by what was promised", "calibration.py", "np.arange(len(self.normal)) % 3 > 0", "np.arange(len(self.normal)) % 3 >= 0", at(DETECT, "promise or uniform or threshold")),

@@ -23,13 +23,15 @@ __all__ = ["Lecture", "Lesson"]
 
 @dataclass
 class Lecture:
-    """Examples, their labels (BLANK where there is none), and what is said of them: log probabilities of classes."""
+    """Examples, their labels (BLANK where there is none), what is said of them: log probabilities of classes, and how
+    likely each class is, where that was guessed before."""
 
     x: Tensor
     y: Tensor
     say: Callable[[Tensor], Tensor]
     weak: Augment
     strong: Augment
+    guesses: Tensor | None = None
 
     @property
     def known(self) -> Tensor:

@@ -113,6 +113,7 @@ class Batches:
         self.start, self._stop = rank * size // world, (rank + 1) * size // world
         self._store = part.x.to(device)
         self._y = None if part.y is None else part.y.to(device, torch.int64)
+        self._guesses = None if part.guesses is None else part.guesses.to(device)
         order = (
             _mixed(data.name, part, labelled, size, seed) if labelled else Order(len(part), seed if shuffle else None)
         )
@@ -129,7 +130,7 @@ class Batches:
         if self.data.view is not None:
             with noise.source(Noise(self.seed, "view", step, self.start, self.size)):
                 x = self.data.view(x)
-        return Batch(x, self._labels(rows), self.start, self.size)
+        return Batch(x, self._of(self._y, rows), self.start, self.size, self._of(self._guesses, rows))
 
     def sweep(self, size: int) -> Iterator[Batch]:
         """Every row once and in order, the last batch short; what is drawn does not depend on `size`."""
@@ -138,7 +139,7 @@ class Batches:
         try:
             for step in range(steps):
                 rows, stored = fetch(step)
-                yield Batch(self._seen(self._read(stored), step * size), self._labels(rows))
+                yield Batch(self._seen(self._read(stored), step * size), self._of(self._y, rows))
         finally:
             _close(fetch)
 
@@ -149,8 +150,8 @@ class Batches:
     def _read(self, stored: Tensor) -> Tensor:
         return self.data.space.read(stored.to(self.device, non_blocking=True))
 
-    def _labels(self, rows: Tensor) -> Tensor | None:
-        return None if self._y is None else self._y.index_select(0, rows.to(self.device, non_blocking=True))
+    def _of(self, told: Tensor | None, rows: Tensor) -> Tensor | None:
+        return None if told is None else told.index_select(0, rows.to(self.device, non_blocking=True))
 
     def _seen(self, x: Tensor, begin: int) -> Tensor:
         if self.data.view is None:

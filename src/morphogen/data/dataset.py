@@ -37,10 +37,12 @@ class Store(Protocol):
 
 @dataclass
 class Split:
-    """Examples that belong together (train, valid or test) and, where there are any, their labels: -1 where none is."""
+    """Examples that belong together (train, valid or test) and, where there are any, their labels: -1 where none is.
+    `guesses`: how likely each class is of each, where that was guessed before a training."""
 
     x: Store
     y: Tensor | None = None
+    guesses: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)

@@ -65,7 +65,7 @@ class classifier(Model):
         x, y = batch.x, batch.y
         if y is None:
             y = torch.full((len(x),), BLANK, dtype=torch.int64, device=x.device)
-        return Lecture(x, y, self.classify, self.weak, self.strong)
+        return Lecture(x, y, self.classify, self.weak, self.strong, batch.guesses)
 
     def cost(self, lecture: Lecture, step: int) -> Tensor:
         """What all lessons together cost each example."""
