@@ -274,6 +274,35 @@ def test_draws_are_rows():
     assert p.centre[0].tolist() == pytest.approx([1.5, 0, 1, 0, 0, 1, 1, 1, 1, 1])
 
 
+def test_the_guess_of_a_number_is_its_mean_in_its_own_unit():
+    scores = [i / 50 for i in range(-300, 301)]
+    space = Table((Number("straight", (-6.0, 6.0), (-6.0, 6.0)), Word("w", ("a", "b")),
+                   Number("tail", tuple(math.exp(s) for s in scores), tuple(scores))))  # fmt: skip
+    m, s = torch.tensor([0.3, -0.5]), torch.tensor([0.7, 0.8])
+    p = part("families", "mixed")(space)(torch.cat([m, s.log(), torch.tensor([0.0, math.log(3)])])[None])
+    straight, a, b, tail = p.guess[0, :4].tolist()
+    assert straight == pytest.approx(0.3, abs=1e-4)
+    assert (a, b) == pytest.approx((0.25, 0.75))
+    assert tail == pytest.approx(-0.5 + 0.8**2 / 2, abs=0.02), "E exp(s) = exp(m + s^2 / 2)"
+
+
+def test_means_are_averaged_in_their_own_units():
+    x = SPACE.read(torch.tensor([[1.0, 0, 10, 0], [9.0, 1, 20, 0]], dtype=torch.float64))
+    mean = SPACE.average(x[:, None])
+    assert SPACE.write(mean)[0, [0, 2]].tolist() == [5, 15]
+    assert mean[0, 1:4].tolist() == [0.5, 0.5, 0]
+
+
+def test_no_draw_has_all_the_weight():
+    from morphogen.restoration import tamed
+
+    even, one = torch.zeros(100, 1), torch.zeros(100, 1)
+    one[3] = 50.0
+    assert torch.equal(tamed(even), even)
+    weight = tamed(one).exp()
+    assert weight[3, 0].item() == pytest.approx(one.exp().mean().item() * 10, rel=1e-5), "sqrt(K) times the mean"
+
+
 def test_gaps_are_made_in_training_only_of_what_is_there():
     space = Table(tuple(Word(str(i), ("a", "b")) for i in range(6)))
     x = space.read(torch.ones(500, 6, dtype=torch.float64).where(torch.arange(6) > 0, NAN))
@@ -381,7 +410,7 @@ def test_empty_cells_are_filled_and_nothing_else_is_touched(trained, capsys):
     assert rows[2][1] == "1.00"
     assert rows[4] == ["x4", "5", "low", "-99"], "what is there stays as it was written"
     assert rows[2][2] == "high"
-    assert abs(float(rows[1][3])) < 3
+    assert abs(float(rows[1][3])) < 5, "nearer to its own kind than to the next"
     assert abs(float(rows[3][1]) - 3) < 1
     capsys.readouterr()
     assert cli.main(["restore", run, str(trained / "rows.csv"), "-n", "20", "--harm", "--damage", "mask=0.3"]) == 0

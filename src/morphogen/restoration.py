@@ -30,6 +30,7 @@ from morphogen.core.space import Space
 __all__ = ["Approach", "Restored", "gibbs", "refined", "restore_batch", "summed", "weighed"]
 
 MOST = 2**24  # elements of all examples that are tried at once
+PICKED = 400  # codes that a mean is taken over, of all that were weighed
 INSIDE = 0.9  # the chance that the interval is to hold the truth with
 SMALLEST = 19  # draws that an interval of 90 % takes: their lowest and highest are its ends
 
@@ -94,7 +95,7 @@ def summed(means: Tensor, draws: Tensor, space: Space) -> Restored:
         top = max(space.levels - 1, 1)
         means, draws = means.clamp(0, 1), (draws.clamp(0, 1) * top).round() / top
     deviation = draws.float().std(0, correction=0)
-    return Restored(space.average(means, draws), draws, *_ends(draws.float().sort(0).values), deviation)
+    return Restored(space.average(means), draws, *_ends(draws.float().sort(0).values), deviation)
 
 
 def _ends(ordered: Tensor) -> tuple[Tensor, Tensor]:
@@ -205,16 +206,24 @@ def weighed(*, tries: int = 1000) -> Approach:
         many = max(2 * samples, min(tries, MOST // (len(y) * model.space.size)))
         inference = model.infer(damage.guess(y), labels, many)
         weight = evidence(inference.likelihood, y, damage)
-        weight = sum((latent.log_ratio for latent in inference.latents), start=weight)
+        weight = tamed(sum((latent.log_ratio for latent in inference.latents), start=weight))
         code = torch.cat([latent.z.reshape(many, len(y), -1) for latent in inference.latents], -1)
         edges, speech = torch.softmax(weight, 0).cumsum(0).T.contiguous(), _speech(model, labels, len(y))
-        steps = torch.arange(samples, device=y.device) + noise.uniform((len(y), 1), event=1, like=y)  # one in each part
-        pick = torch.searchsorted(edges, (steps / samples).to(edges.dtype)).clamp_max(many - 1)
+        count = samples * max(1, min(PICKED, many) // samples)
+        steps = torch.arange(count, device=y.device) + noise.uniform((len(y), 1), event=1, like=y)  # one in each part
+        pick = torch.searchsorted(edges, (steps / count).to(edges.dtype)).clamp_max(many - 1)
         chosen = code[pick.T, torch.arange(len(y), device=y.device)]
         said = [posterior(speech(z, y.new_zeros(len(y))), y, damage) for z in chosen]
-        return torch.stack([mean for mean, _ in said]), torch.stack([draw for _, draw in said])
+        draws = [draw for _, draw in said[:: count // samples]]
+        return torch.stack([mean for mean, _ in said]), torch.stack(draws)
 
     return find
+
+
+def tamed(weight: Tensor) -> Tensor:
+    """Log weights of K draws, none above sqrt(K) of their mean (Ionides 2008, "Truncated importance sampling"): where
+    few of them hold nearly all weight, the others keep a say, and bias costs less than noise would."""
+    return weight.minimum(weight.logsumexp(0) - 0.5 * math.log(len(weight)))
 
 
 def gibbs(*, burn: int = 20) -> Approach:

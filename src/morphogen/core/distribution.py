@@ -43,6 +43,11 @@ class Distribution:
         """The one value that stands for all: the mean of numbers, the most likely of symbols."""
         raise NotImplementedError
 
+    @property
+    def guess(self) -> Tensor:
+        """The value that is off by the least square, in the units that the data is kept in."""
+        return self.moments()[0]
+
     def kl_each(self, other: Distribution) -> Tensor | None:
         """KL(self || other) for each element in closed form, None where there is none."""
         return None

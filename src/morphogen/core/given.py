@@ -35,7 +35,7 @@ def posterior(p: Distribution, y: Tensor, damage: Damage) -> tuple[Tensor, Tenso
         seen = ~missing(y)
         kept = torch.where(seen, y, 0)
         draw = p.complete(kept, seen)
-        centre = p.moments()[0] if y.is_floating_point() else draw
+        centre = p.guess if y.is_floating_point() else draw
         return torch.where(seen, kept, centre), draw
     mean, variance = (t.reshape(len(y), *damage.space.shape) for t in p.moments())
     y = damage.believed(mean, variance, y)

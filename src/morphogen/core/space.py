@@ -69,8 +69,8 @@ class Space:
         """Elements to hide, as whole as they are hidden: with one element of a cell go the others."""
         return where
 
-    def average(self, means: Tensor, draws: Tensor) -> Tensor:
-        """The mean of what can be x, of the means given each code, and draws; both have samples in front."""
+    def average(self, means: Tensor) -> Tensor:
+        """The mean of what can be x, of the means given each code, which are in front."""
         return means.float().mean(0)
 
     def facts(self) -> dict[str, Any]:

@@ -134,9 +134,7 @@ class Table(Space):
         cells = stored.index_select(-1, self.column_of.to(stored.device))
         x = (cells == self.word_of.to(stored.device)).float()
         if len(self.numbers):
-            units, scores = self._scale(stored.device)
-            values = along(stored[..., self.numbers], units, scores)
-            x[..., self.starts[self.numbers]] = values.nan_to_num(0.0).float()
+            x[..., self.starts[self.numbers]] = self._as_scores(stored[..., self.numbers]).nan_to_num(0.0)
         return torch.cat([x, seen.float()], -1)
 
     def write(self, x: Tensor) -> Tensor:
@@ -158,13 +156,16 @@ class Table(Space):
         """Of every element what is said of its column."""
         return torch.cat([columns[..., self.column_of], columns], -1)
 
-    def average(self, means: Tensor, draws: Tensor) -> Tensor:
+    def average(self, means: Tensor) -> Tensor:
         """Of numbers the mean in their own units, of words the mean chance."""
         mean = means.float().mean(0)
         if len(self.numbers):
-            values = self._in_units(draws).mean(0)
-            mean[..., self.starts[self.numbers]] = along(values, *self._scale(draws.device)).float()
+            mean[..., self.starts[self.numbers]] = self._as_scores(self._in_units(means).mean(0))
         return mean
+
+    def _as_scores(self, values: Tensor) -> Tensor:
+        """Numbers in their own units, on the scale of a standard normal."""
+        return along(values, *self._scale(values.device)).float()
 
     def _scale(self, device: torch.device) -> tuple[Tensor, Tensor]:
         return self._knots[0].to(device), self._knots[1].to(device)
