@@ -221,8 +221,8 @@ def weighed(*, tries: int = 1000) -> Approach:
 
 
 def tamed(weight: Tensor) -> Tensor:
-    """Log weights of K draws, none above sqrt(K) of their mean (Ionides 2008, "Truncated importance sampling"): where
-    few of them hold nearly all weight, the others keep a say, and bias costs less than noise would."""
+    """Log weights of K draws, none above sqrt(K) times the mean weight (Ionides 2008, "Truncated importance sampling"):
+    where few of them hold nearly all weight, the others keep a say, and bias costs less than noise would."""
     return weight.minimum(weight.logsumexp(0) - 0.5 * math.log(len(weight)))
 
 
