@@ -37,7 +37,6 @@ NUMBERS = 3  # of each part of a mixture: how often, where, how wide
 WIDE, APART = -2.0, 0.1  # log scale of every part at first, and how far they lie from the guess
 FARTHEST, SCALES = 6.0, (-4.0, 1.0)  # of the code
 EXACT = 1e-9  # a damage whose noise has less variance than this leaves x bound to y
-CODES = 19  # drawn for all draws of one picture, each a pass through half of the net: fewer make intervals too narrow
 
 
 @register("models")
@@ -154,12 +153,9 @@ class restorer(Model):
         prior = self.guessed(seen)
         mean = self.nearest(guess, seen, prior)
         draws = mean.new_empty(samples, *mean.shape)
-        for part in range(min(CODES, samples)):
+        for place in range(samples):  # a code for each: draws that shared one would be too near to one another
             p = self.tell(guess, seen, prior.sample())
-            places = range(part, samples, CODES)  # neighbours among the draws have codes of their own
-            drawn = p.sample((len(places),)).reshape(-1, *mean.shape)
-            for place, x in zip(places, drawn, strict=True):
-                draws[place] = self._bound(x, p, y, damage)
+            draws[place] = self._bound(p.sample().reshape(mean.shape), p, y, damage)
         return self._bound(mean, p, y, damage)[None], draws
 
     def _bound(self, x: Tensor, p: Logistics, y: Tensor, damage: Damage) -> Tensor:
