@@ -4,6 +4,7 @@
     few-spread      the same, the labels spread first among the codes of one VAE (recipe codes, which knows no labels)
     neighbours      what is spread alone: a test picture is named by its neighbours among those codes
     few-tones       the same with milder warps, mirrors, tones changed and nothing hidden: for photographs, say
+    spread-tones    few-tones with labels spread first
     alone-tones     the net and the views of few-tones, taught by the labelled pictures alone
     m1-m2           M2 upon the codes of one VAE, which was trained without labels (Kingma et al. 2014)
     supervised      the net and the views of few-labels, taught by the labelled pictures alone
@@ -105,6 +106,13 @@ def few_tones(data: str, number: int, home: Path) -> Found:
     return judged(trained("few-labels", data, home / f"few-tones-{data}-{number}", steps=TONES_STEPS, **leaves))
 
 
+def spread_tones(data: str, number: int, home: Path) -> Found:
+    among = seen(data, home)
+    leaves = TONES | {"data.labels": LABELS, "data.labels_seed": number, "train.spread": str(among.path)}
+    path = home / f"spread-tones-{data}-{number}"
+    return judged(trained("few-labels", data, path, steps=TONES_STEPS, **leaves))
+
+
 def alone_tones(data: str, number: int, home: Path) -> Found:
     leaves = TONES | {"data.labels": LABELS, "data.labels_seed": number, "train.batch": 64, "train.labelled": 64}
     return judged(trained("supervised", data, home / f"alone-tones-{data}-{number}", steps=ALONE_STEPS, **leaves))
@@ -158,7 +166,7 @@ def probe_pixels(data: str, number: int, home: Path) -> Found:
 
 METHODS: dict[str, Callable[[str, int, Path], Found]] = {
     "few-labels": few_labels, "few-spread": few_spread, "neighbours": neighbours,
-    "few-tones": few_tones, "supervised": supervised, "alone-tones": alone_tones,
+    "few-tones": few_tones, "spread-tones": spread_tones, "supervised": supervised, "alone-tones": alone_tones,
     "m1-m2": m1_m2, "probe-codes": probe_codes, "probe-pixels": probe_pixels,
 }  # fmt: skip
 
