@@ -33,7 +33,7 @@ from morphogen.opened import OpenRun
 from morphogen.plan import Plan
 from morphogen.ranks import Ranks
 from morphogen.run import Run
-from morphogen.session import fit
+from morphogen.session import complete, fit
 from morphogen.train import Training
 
 MLP = {"use": "mlp", "widths": [8]}
@@ -82,6 +82,17 @@ def test_so_many_labels_a_class_are_kept_and_the_others_are_blank() -> None:
 def test_labels_that_cannot_be_had_are_refused(asked: dict[str, int], said: str) -> None:
     with pytest.raises(UserError, match=said):
         open_data("digits", **asked)
+
+
+def test_a_recipe_hides_no_labels_of_a_persons_own_data(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "p", *(f"{k}/{i}.png" for k in ("cat", "dog") for i in range(40)))
+    own, data = complete("few-labels", resolve(root), [])
+    assert "labels" not in own["data"]
+    assert int((data.splits["train"].y >= 0).sum()) == len(data.splits["train"]) > 20
+    assert complete("few-labels", "digits", [])[0]["data"]["labels"] == 10
+    asked, _ = complete("few-labels", resolve(root), ["data.labels=3"])
+    assert asked["data"]["labels"] == 3
+    assert complete(asked, resolve(root), [])[0]["data"]["labels"] == 3  # a recipe of this very data, as a run keeps it
 
 
 def test_data_without_labels_has_none_to_keep(tmp_path: Path) -> None:

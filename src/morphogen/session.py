@@ -42,6 +42,7 @@ from morphogen.train import Training, train
 
 __all__ = ["fit", "start"]
 
+HIDES = ("labels", "labels_seed")
 FEWEST = 8  # examples of all splits together
 SHOWN = 64  # examples in a sample grid
 SAVE_SECONDS = 60.0
@@ -52,7 +53,7 @@ FIRST, RECENT = 8, 60  # records of training that are kept, beside all looks, to
 def complete(recipe: Any, data: Any, leaves: Iterable[str]) -> tuple[dict[str, Any], Dataset]:
     """The recipe with its data, changed leaf by leaf, checked as a whole, every default filled in; and the data."""
     tree = recipes.find(recipe)
-    tree["data"] = dict(tree.get("data", {})) | _data_spec(data)
+    tree["data"] = _options(tree.get("data", {}), _data_spec(data))
     tree = recipes.change(tree, leaves)
     if "use" not in tree["data"]:
         raise UserError("which data? name a set (`morphogen data` lists them) or a folder or file of yours")
@@ -88,6 +89,13 @@ def _enough(data: Dataset, name: str) -> Dataset:
             ".npy file of a row each)"
         )
     return data
+
+
+def _options(own: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe's data as it is said now. A recipe that hides labels means a set that has them all, to measure by:
+    where a person's own data is named in its place, it keeps those that it has."""
+    theirs = any(said.get(key, own.get(key)) != own.get(key) for key in ("path", "digest"))
+    return {key: value for key, value in own.items() if not (theirs and key in HIDES)} | dict(said)
 
 
 def _data_spec(data: Any) -> dict[str, Any]:

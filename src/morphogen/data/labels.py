@@ -40,7 +40,7 @@ def few(data: Dataset, count: int, seed: int) -> Dataset:
         name = data.classes[int(held.argmin())]
         raise UserError(
             f"labels = {count} of each class, and {data.name} has {int(held.min())} training examples of {name!r}; "
-            "ask for no more than that"
+            "ask for no more than that, or leave data.labels out to keep all that there are"
         )
     splits = dict(data.splits)
     for name in ("train", "valid"):
@@ -111,7 +111,7 @@ def read_table(path: Path, files: Collection[str]) -> dict[str, str]:
     except OSError as error:
         raise UserError(f"the table of labels {path} cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"the table of labels {path} is no CSV in UTF-8: {error}") from None
+        raise UserError(f"the table of labels {path} is no CSV in UTF-8 ({error}); save it as such") from None
     head = [word.strip().lower() for word in rows[0]] if rows else []
     for column in COLUMNS:
         if head.count(column) != 1:
