@@ -193,6 +193,21 @@ def test_a_wrong_damage_is_told(said):
         made(said)
 
 
+def test_a_mask_that_hides_nothing_is_told(tmp_path):
+    from PIL import Image as Pictures
+
+    clear = np.zeros((8, 8, 4), np.uint8)  # the hole is transparent, and nowhere white
+    clear[2:4, 2:4, 3] = 255
+    Pictures.fromarray(clear).save(tmp_path / "hole.png")
+    with pytest.raises(UserError, match="hides nothing: paint what is missing white"):
+        made(f"mask={tmp_path / 'hole.png'}")
+    whole = pictures()
+    with pytest.raises(UserError, match="nothing is missing in what was given"):
+        made("mask=given").read(whole)
+    whole[0, 0, 0, 0] = float("nan")
+    assert made("mask=given").read(whole) is whole
+
+
 def test_damages_of_pictures_are_refused_elsewhere():
     for said in ("blur", "shrink=2", "grey", "quantise"):
         with pytest.raises(UserError, match="picture"):

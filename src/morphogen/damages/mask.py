@@ -71,6 +71,11 @@ class mask(Damage):
                 f"{self.told()} draws at random what to hide, and nobody knows what was hidden in examples that "
                 "are damaged already; give mask=PICTURE, white where something is missing, or values that are NaN there"
             )
+        if self.what == "given" and not self.space.gaps and not bool(missing(y).any()):
+            raise UserError(
+                "mask=given, and nothing is missing in what was given: NaN says so in an array; of pictures name one "
+                "that is white where something is missing, mask=hole.png"
+            )
         return y if self.gone is None else hidden(y, self.space.whole(self.gone.to(y.device)))
 
     def told(self) -> str:
@@ -124,9 +129,12 @@ def _marked(path: str, space: Space) -> np.ndarray[tuple[int, ...], np.dtype[np.
                     f"mask={path} is {picture.width} x {picture.height}, the pictures are "
                     f"{space.sites[1]} x {space.sites[0]}; give one of their size"
                 )
-            return np.asarray(picture.convert("L")) > 127
+            white = np.asarray(picture.convert("L")) > 127
     except (OSError, ValueError, UnidentifiedImageError, Pictures.DecompressionBombError, SyntaxError) as error:
         raise UserError(f"mask={path} is no picture that can be read: {error}; give a PNG") from None
+    if not white.any():
+        raise UserError(f"mask={path} hides nothing: paint what is missing white, and all else black")
+    return white
 
 
 def _is_file(path: str) -> bool:
