@@ -89,6 +89,16 @@ def test_a_mix_is_between_two_of_a_class_and_its_provenance_leads_back() -> None
         mix(model, Labelled.of(data, model), torch.zeros(2).long(), Noise(1, "test"), 0.0)
 
 
+def test_one_of_a_class_is_not_mixed_with_itself() -> None:
+    y = torch.tensor([0, 1, 0, 0])
+    data = Data(
+        Dataset("mine", Vector(5), {"train": Split(MemoryStore(torch.randn(4, 5)), y)}, "0" * 64, ("a", "b")), "train"
+    )
+    model = Turned(Vector(5))
+    with pytest.raises(UserError, match="'b' has one labelled example; give --by jitter"):
+        mix(model, Labelled.of(data, model), torch.zeros(2).long(), Noise(1, "test"), 1.0)
+
+
 def test_samples_are_of_the_class_that_was_asked_for(runs: dict[str, Run]) -> None:
     model, given = OpenRun(runs["told"]).model, of(runs["told"])
     wanted = torch.tensor([7, 3])

@@ -140,8 +140,14 @@ def mix(model: Autoencodes, given: Labelled, wanted: Tensor, draw: Noise, boldne
     """Between two of a class, weights from Beta(boldness, boldness): 1 is anywhere between, 0 at one of them."""
     if boldness <= 0:
         raise UserError(f"mix draws weights from Beta(b, b) and b = boldness must be above 0, not {boldness:g}")
+    for kind, mine in given.of_class.items():
+        if len(mine) < 2:
+            raise UserError(
+                f"a mix is of two of a class, and {str(given.data.data.classes[kind])!r} has one labelled example; "
+                "give --by jitter, or label another"
+            )
     places = torch.stack([_drawn(given, wanted, draw), _drawn(given, wanted, draw)], 1)
-    for kind, mine in given.of_class.items():  # two that differ, where there are two
+    for kind, mine in given.of_class.items():  # two that differ
         same = (wanted == kind) & (places[:, 0] == places[:, 1])
         order = {int(place): number for number, place in enumerate(mine)}
         for row in same.nonzero().flatten().tolist():

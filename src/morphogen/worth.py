@@ -119,7 +119,7 @@ def labelled_subset(y: Tensor, each: int, seed: int) -> Tensor:
     chosen = [order[y[order] == kind][:each] for kind in kinds]
     short = min(len(rows) for rows in chosen) if chosen else 0
     if short < each:
-        raise UserError(f"a class has {short} labelled examples, and {each} are asked for; ask for fewer")
+        raise UserError(f"the smallest class has {short} labelled, and {each} of each are asked for; ask for fewer")
     return torch.cat(chosen).sort().values
 
 
