@@ -24,7 +24,7 @@ from morphogen.exchange import by_classes, by_layers, content, told_apart
 from morphogen.opened import OpenRun
 from morphogen.plan import Plan
 from morphogen.run import Run
-from morphogen.sides import by_column, drawn, only
+from morphogen.sides import by_column, column, drawn, only
 
 MODEL = {"use": "vae", "latent": 3, "net": {"use": "mlp", "widths": [8]}}
 
@@ -187,6 +187,17 @@ def test_a_column_of_numbers_parts_examples_at_its_middle(tmp_path: Path) -> Non
     sides = by_column(data, f"{tmp_path / 'a.csv'}:age")
     above = sides.having.data.splits["train"].x.gather(torch.arange(len(sides.having)))
     assert above[:, 0].tolist() == [2.0, 6.0, 8.0]
+
+
+def test_numbers_beside_files_are_found_by_their_names(tmp_path: Path) -> None:
+    names = ["a b/1.png", "/x/a b/ä2.png", "3.png"]
+    (tmp_path / "a.csv").write_text("file,age\n3.png,30\n9.png,90\na b/ä2.png,20\n1.png,10\n", encoding="utf-8")
+    assert column(f"{tmp_path / 'a.csv'}:age", 3, names).tolist() == [10.0, 20.0, 30.0]
+    with pytest.raises(UserError, match="no line for 4"):
+        column(f"{tmp_path / 'a.csv'}:age", 2, ["3.png", "4.png"])
+    (tmp_path / "a.csv").write_text("file,age\n3.png,30\n3.png,31\n")
+    with pytest.raises(UserError, match="twice"):
+        column(f"{tmp_path / 'a.csv'}:age", 1, ["3.png"])
 
 
 # Edits -----------------------------------------------------------------------------------------------------------

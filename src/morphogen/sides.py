@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import torch
@@ -91,7 +91,7 @@ def by_class(data: Data, of: str, against: str | None) -> Sides:
 
 def by_column(data: Data, where: str) -> Sides:
     """Those above the middle of a column of numbers against those below; of two values, the one against the other."""
-    values = column(where, len(data))
+    values = column(where, len(data), data.names or ())
     low, high = float(values.min()), float(values.max())
     if low == high:
         raise UserError(f"{where} says {low:g} of every example, which tells none apart; give another column")
@@ -101,14 +101,15 @@ def by_column(data: Data, where: str) -> Sides:
     return Sides(only(data, above), only(data, below), (f"{where} above {middle:g}", f"below {middle:g}"))
 
 
-def column(where: str, count: int) -> Tensor:
-    """One number for each example: of a .npy, a .npz or .csv with FILE:NAME, in the order of the examples."""
+def column(where: str, count: int, names: Sequence[str] = ()) -> Tensor:
+    """One number for each example: of a .npy, a .npz or .csv with FILE:NAME, in the order of the examples; of a .csv
+    with a column `file`, by the names of examples that have them."""
     word, _, name = where.rpartition(":") if ":" in where and not Path(where).is_file() else (where, "", "")
     path = Path(word)
     if not path.is_file():
         raise UserError(f"there is no file {word!r}; give FILE.npy, FILE.npz:NAME or FILE.csv:NAME")
     try:
-        values = np.asarray(_columns(path, name), dtype=np.float64).reshape(-1)
+        values = np.asarray(_columns(path, name, names), dtype=np.float64).reshape(-1)
     except UserError:
         raise
     except Exception as error:  # a stranger's bytes may break a reader in any way
@@ -120,7 +121,7 @@ def column(where: str, count: int) -> Tensor:
     return torch.from_numpy(values)
 
 
-def _columns(path: Path, name: str) -> object:
+def _columns(path: Path, name: str, names: Sequence[str]) -> object:
     import csv
 
     if path.suffix.lower() in (".npy", ".npz"):
@@ -130,7 +131,25 @@ def _columns(path: Path, name: str) -> object:
     with path.open(encoding="utf-8-sig", newline="") as text:
         lines = [row for row in csv.reader(line for line in text if not line.startswith("#")) if row]
     place = lines[0].index(_one_of(name, lines[0], path)) if lines else 0
+    if names and "file" in lines[0] and name != "file":
+        lines = [lines[0], *_by_file(path, lines, names)]
     return [float(row[place]) for row in lines[1:]]
+
+
+def _by_file(path: Path, lines: list[list[str]], names: Sequence[str]) -> list[list[str]]:
+    """The row of each example, its name or the end of it in the column `file`."""
+    place = lines[0].index("file")
+    rows = {PurePath(row[place]).as_posix(): row for row in lines[1:]}
+    if len(rows) < len(lines) - 1:
+        raise UserError(f"{path} names a file twice; leave one of the lines")
+    found = []
+    for name in names:
+        parts = PurePath(name).parts
+        row = next((rows[end] for i in range(len(parts)) if (end := "/".join(parts[i:])) in rows), None)
+        if row is None:
+            raise UserError(f"{path} has no line for {name}; add one, or leave that example out")
+        found.append(row)
+    return found
 
 
 def _one_of(name: str, there: Sequence[str], path: Path) -> str:
