@@ -180,6 +180,20 @@ def test_any_log_can_be_drawn(run, tmp_path):
     odd = [{"step": s, "loss/critic": 1.0, "loss/generator": -s, "x|y <b>": 0.0, "tokens/s": 5.0} for s in range(1, 9)]
     bad = [{"step": 9, "loss/critic": float("nan"), "valid/fid": 3.0}, {"event": "oops"}, {"step": 3, "event": "again"}]
     assert figures.curves(Fake(odd + bad)).is_file()
+
+
+def test_a_training_of_one_record_is_seen():
+    """A line of one point has no length."""
+    from matplotlib.figure import Figure
+
+    from morphogen import figures
+
+    axis = Figure().subplots()
+    figures._panel(axis, "loss", {"model": [(40.0, 3.0)]})
+    assert axis.lines[0].get_marker() == "o"
+
+
+def test_a_sparkline():
     assert sparkline([1.0]) == "1.00 ▁ 1.00"
 
 

@@ -106,7 +106,8 @@ def _panel(axis: Axes, title: str, lines: Series) -> None:
         smooth, colour = _smooth(y), colours.get(name, FAINT)
         if smooth is not y:
             axis.plot(x, y, color=colour, linewidth=0.6, alpha=0.25)
-        axis.plot(x, smooth, color=colour, linewidth=1.4, label=name)
+        point = "o" if len(x) == 1 else ""  # a line of one point is not seen
+        axis.plot(x, smooth, color=colour, linewidth=1.4, marker=point, markersize=2.8, label=name)
     _tidy(axis)
     only = next(iter(lines))
     axis.set_title(only if only.endswith("/s") else title, fontsize=10, color=INK, loc="left")
