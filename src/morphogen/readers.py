@@ -50,7 +50,7 @@ def _read_picture(path: Path, space: Image, fit: bool) -> Tensor:
             if (seen.width, seen.height) != (space.width, space.height) and not fit:
                 raise UserError(
                     f"{shown(path)} is {seen.width} x {seen.height}, the model's pictures are "
-                    f"{space.width} x {space.height}; resize it, or ask for it to be fitted (fit)"
+                    f"{space.width} x {space.height}; resize it, or give --fit, where a task takes it"
                 )
             bytes_, _ = decode(path, space.width, space.height, space.channels)
     except Refused as reason:

@@ -18,7 +18,7 @@ from morphogen.errors import UserError, did_you_mean
 
 __all__ = ["fill_rows", "known_rows", "read_labels", "read_rows", "texts"]
 
-FIT = "mend it, or let it count as missing (fit)"
+FIT = "mend it, or let it count as missing (--fit, where a task takes it)"
 
 
 def read_rows(path: Path, space: Table, fit: bool) -> Tensor:
@@ -34,7 +34,7 @@ def read_rows(path: Path, space: Table, fit: bool) -> Tensor:
                 continue
             raise UserError(
                 f"{shown(path)} has no column {column.name!r}, which the model knows; "
-                f"{did_you_mean(column.name, sheet.names)}; name it so, or let it count as missing (fit)"
+                f"{did_you_mean(column.name, sheet.names)}; name it so, or let it count as missing (--fit)"
             )
         stored[:, place] = torch.tensor(_cells(sheet, sheet.names.index(column.name), column, fit), dtype=torch.float64)
     if bool(stored.isnan().all()):
