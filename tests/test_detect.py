@@ -517,3 +517,15 @@ def test_one_example_is_enough_to_ask_about(run: Path) -> None:
 def test_every_idea_says_what_it_finds() -> None:
     assert set(USUAL) <= set(names("oddities"))
     assert "likelihood" not in USUAL
+
+
+def test_a_sheet_of_rows_of_a_table_names_its_cells() -> None:
+    from morphogen.core.table import Number, Table, Word
+    from morphogen.heatmaps import heat_sheet
+
+    space = Table((Number("age", (0.0, 9.0), (-1.0, 1.0), 0), Word("town", ("x", "y", "z")), Number("gap", (0.0, 1.0))))
+    x = space.read(torch.tensor([[3.0, 2.0, math.nan]]))
+    heat = torch.tensor([[3.0, 7.0, 7.0, -1.0, 9.0, 8.0, 8.0, 8.0]])  # age, x, y, z, gap, and which cells are there
+    axis = heat_sheet(x, heat, space, ["one"]).subfigs[0].axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["town = z", "age = 3"]
+    assert [bar.get_width() for bar in axis.patches] == [1.0, -3.0]  # above and below what was said of them

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from morphogen.core.space import Image, Space, Tokens, Vector
+from morphogen.core.table import Table
+from morphogen.data.rows import texts
 from morphogen.figures import FAINT, INK, LINES
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["heat_sheet"]
 
 HOT, COOL = 8.0, 2.0  # standard deviations at which a map is as hot as it gets, and below which a sound is not marked
+ABOVE = "above or below its reconstruction"
 NAMED = 8  # places of a row that are named
 SIDE = 4096  # pixels that a sheet is at most tall
 
@@ -35,8 +38,14 @@ def heat_sheet(x: Tensor, heat: Tensor, space: Space, titles: Sequence[str]) -> 
         cell.suptitle(title, fontsize=8, color=INK)
         if isinstance(space, Image):
             _picture(cell.subplots(1, 2), one, hot, space)
-        elif isinstance(space, (Vector, Tokens)):
-            _bars(cell.subplots(), one, hot, space)
+        elif isinstance(space, Table):
+            _bars(cell.subplots(), *_cells(one, hot, space), ABOVE)
+        elif isinstance(space, Tokens):  # a symbol is missed or it is not
+            names = [_symbol(space, place, int(value)) for place, value in enumerate(one.flatten())]
+            _bars(cell.subplots(), hot.flatten().clamp_min(0), names, "how seldom a symbol is missed there")
+        elif isinstance(space, Vector):
+            names = [space.columns[i] if i < len(space.columns) else f"column {i}" for i in range(hot.numel())]
+            _bars(cell.subplots(), -hot.flatten(), names, ABOVE)
         else:
             _wave(cell.subplots(), one, hot)
     return figure
@@ -59,29 +68,30 @@ def _picture(axes: Any, x: Tensor, heat: Tensor, space: Image) -> None:
         axis.spines[:].set_visible(False)
 
 
-def _bars(axis: Axes, x: Tensor, heat: Tensor, space: Space) -> None:
+def _bars(axis: Axes, heat: Tensor, names: Sequence[str], what: str) -> None:
     """The places that miss most, by name: columns of a row, symbols of a sequence."""
-    flat, values = -heat.flatten(), x.flatten()
-    symbols = isinstance(space, Tokens)
-    flat = (-flat).clamp_min(0) if symbols else flat  # a symbol is missed or it is not
-    order = flat.abs().argsort(descending=True, stable=True)[:NAMED].flip(0)
-    names = [_name(space, int(place), float(values[place])) for place in order]
-    axis.barh(range(len(order)), flat[order].tolist(), color=LINES[0], height=0.7)
-    axis.set_yticks(range(len(order)), names, fontsize=7, color=INK)
+    order = heat.abs().argsort(descending=True, stable=True)[:NAMED].flip(0)
+    axis.barh(range(len(order)), heat[order].tolist(), color=LINES[0], height=0.7)
+    axis.set_yticks(range(len(order)), [names[int(place)] for place in order], fontsize=7, color=INK)
     axis.axvline(0, color=FAINT, linewidth=0.6)
-    what = "how seldom a symbol is missed there" if symbols else "above or below its reconstruction"
     axis.set_xlabel(f"{what}, in usual deviations", fontsize=7, color=FAINT)
     axis.tick_params(labelsize=7, width=0.6, length=2, color=FAINT, labelcolor=INK)
     axis.spines[["top", "right", "left"]].set_visible(False)
 
 
-def _name(space: Space, place: int, value: float) -> str:
-    if isinstance(space, Tokens):
-        symbol = space.alphabet[int(value)] if int(value) < len(space.alphabet) else str(int(value))
-        return f"{symbol!r} at {place}"
-    columns = getattr(space, "columns", ())
-    column = columns[place] if place < len(columns) else f"column {place}"
-    return f"{column[:24]}"
+def _symbol(space: Tokens, place: int, value: int) -> str:
+    symbol = space.alphabet[value] if value < len(space.alphabet) else str(value)
+    return f"{symbol!r} at {place}"
+
+
+def _cells(x: Tensor, heat: Tensor, space: Table) -> tuple[Tensor, list[str]]:
+    """How far each cell is from its reconstruction, and what stands in it; of a word, its own element says so."""
+    row = space.write(x[None])
+    there = (~row[0].isnan()).nonzero().flatten()
+    words = (space.columns[int(i)].width > 1 for i in there)
+    elements = [int(space.starts[i]) + (int(row[0, i]) if word else 0) for i, word in zip(there, words, strict=True)]
+    names = [f"{space.names[int(i)][:20]} = {texts(row, space)[0][int(i)][:16]}" for i in there]
+    return -heat.flatten()[elements], names
 
 
 def _wave(axis: Axes, x: Tensor, heat: Tensor) -> None:
