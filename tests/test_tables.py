@@ -405,6 +405,9 @@ def test_empty_cells_are_filled_and_nothing_else_is_touched(trained, capsys):
     write(path, "id,c,b,a\nx1,4.9,low,\nx2,1.00,,20.1\nx3,NA,middle,9\nx4,5,low,-99\n")
     assert cli.main(["restore", run, str(path), "-o", str(out), "--force"]) == 0
     rows = list(csv.reader(out.read_text().splitlines()[1:]))
+    capsys.readouterr()
+    assert cli.main(["restore", run, str(path), "-o", "-"]) == 0
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == rows, "shown as they are written"
     assert rows[0] == ["id", "c", "b", "a"]
     assert [row[0] for row in rows[1:]] == ["x1", "x2", "x3", "x4"]
     assert rows[2][1] == "1.00"

@@ -21,10 +21,12 @@ from morphogen.data.rows import fill_rows
 from morphogen.data.sheet import ENDINGS
 from morphogen.errors import UserError
 from morphogen.restoration import Restored
+from morphogen.terminal import aligned
 from morphogen.values import Values
 
 __all__ = ["Gathering", "Restoration", "table_of"]
 
+LINES = 4  # of a table that is shown
 SHOWN, DRAWS = 16, 3  # rows on a sheet, and draws in each of them
 ROOM = 2**28  # numbers of all draws together, at four bytes each
 BRIGHT = 2.0  # a deviation of half the range, the largest that there is, is white
@@ -53,6 +55,12 @@ class Restoration(Values):
             filled = fill_rows(self.table, self.space, torch.from_numpy(self.stored))
             return [files.save_bytes(path, formats.sheet(*filled, self.note), force=force)]
         return Values(self.x, self.space, note=self.note).save(path, force=force)
+
+    def __str__(self) -> str:
+        if self.table is None or not isinstance(self.space, Table):
+            return super().__str__()
+        few = Values(self.x[:LINES], self.space)
+        return aligned(*fill_rows(self.table, self.space, torch.from_numpy(few.stored)))
 
     def _sheet(self) -> tuple[Tensor, int]:
         """A row for each example: as it was, where that is known, damaged, restored, draws, the deviation."""

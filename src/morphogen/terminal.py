@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -13,7 +14,7 @@ from morphogen.core.table import Table
 from morphogen.data.rows import texts
 from morphogen.sheet import pixels
 
-__all__ = ["show"]
+__all__ = ["aligned", "show"]
 
 RAMP = " .:-=+*#%@"
 BARS = "▁▂▃▄▅▆▇█"
@@ -33,15 +34,14 @@ def show(values: Tensor, space: Space, *, colour: bool = False, count: int = 4) 
     if isinstance(space, Sound):
         return "\n".join(_spark(row) for row in few.float().mean(1).numpy())
     if isinstance(space, Table):
-        return _rows(few, space)
+        return aligned(space.names, texts(space.write(few), space))
     rows = space.write(few).reshape(len(few), -1).tolist()
     return "\n".join("  ".join(f"{v:9.4g}" for v in row[:8]) + (" ..." if len(row) > 8 else "") for row in rows)
 
 
-def _rows(few: Tensor, space: Table) -> str:
+def aligned(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """The names of the columns and a line for each row, as many columns as the page is wide."""
-    lines = [[name.translate(PLAIN)[:COLUMN] for name in space.names]]
-    lines += [[cell.translate(PLAIN)[:COLUMN] for cell in row] for row in texts(space.write(few), space)]
+    lines = [[cell.translate(PLAIN)[:COLUMN] for cell in row] for row in (names, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     fits = sum(total <= WIDTH for total in accumulate(width + 2 for width in widths)) or 1
     more = " ..." if fits < len(widths) else ""

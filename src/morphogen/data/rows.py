@@ -34,7 +34,7 @@ def read_rows(path: Path, space: Table, fit: bool) -> Tensor:
                 continue
             raise UserError(
                 f"{shown(path)} has no column {column.name!r}, which the model knows; "
-                f"{did_you_mean(column.name, sheet.names)}; name it so, or let it count as missing (--fit)"
+                f"{did_you_mean(column.name, sheet.names)}; name it so, or add it with empty cells"
             )
         stored[:, place] = torch.tensor(_cells(sheet, sheet.names.index(column.name), column, fit), dtype=torch.float64)
     if bool(stored.isnan().all()):
