@@ -175,13 +175,23 @@ def test_a_table_says_the_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert changed.fingerprint != data.fingerprint
 
 
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_a_table_may_have_other_marks_between_cells(tmp_path: Path, mark: str) -> None:
+    root = pictures(tmp_path / "p", *(f"{i}.png" for i in range(10)))
+    table(
+        root,
+        "".join(f"{name}{mark}{label}\n" for name, label in (("file", "label"), ("0.png", "a, b"), ("1.png", "c"))),
+    )
+    assert open_data({"use": "folder", "path": str(root), "table": "labels.csv"}).classes == ("a, b", "c")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("", "needs one column 'file'"),
         ("name,label\n0.png,a\n", "needs one column 'file'"),
         ("file,label,label\n0.png,a,b\n", "needs one column 'label'"),
-        ("file;label\n0.png;a\n", "with commas"),
+        ("file|label\n0.png|a\n", "needs one column 'file', and its first line has 'file.label'"),
         ("file,label\n0.pmg,a\n1.png,b\n", "line 2: there is no picture '0.pmg'; did you mean '0.png'"),
         ("file,label\n../0.png,a\n1.png,b\n", "there is no picture"),
         ("file,label\n0.png,a\n./0.png,b\n", "line 3: '0.png' stands there twice"),

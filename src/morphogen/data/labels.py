@@ -27,6 +27,7 @@ __all__ = ["NAMES", "demand_labels", "few", "known", "numbered", "read_table"]
 
 NAMES = ("unlabelled", "unlabeled")  # a folder of this name among class folders, in any case
 COLUMNS = ("file", "label")
+MARKS = ",;\t"  # what may stand between cells: the most frequent in the first line does
 
 
 def few(data: Dataset, count: int, seed: int) -> Dataset:
@@ -107,7 +108,8 @@ def read_table(path: Path, files: Collection[str]) -> dict[str, str]:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        mark = max(MARKS, key=text.partition("\n")[0].count)
+        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=mark))
     except OSError as error:
         raise UserError(f"the table of labels {path} cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:
@@ -117,7 +119,7 @@ def read_table(path: Path, files: Collection[str]) -> dict[str, str]:
         if head.count(column) != 1:
             raise UserError(
                 f"{path} needs one column {column!r}, and its first line has {', '.join(map(repr, head)) or 'none'}; "
-                "write file,label in the first line, with commas"
+                "write file,label in the first line"
             )
     file, label = (head.index(column) for column in COLUMNS)
     found: dict[str, str] = {}
