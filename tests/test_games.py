@@ -383,6 +383,10 @@ def test_overfitting_is_said_with_where_it_began() -> None:
     assert list(said) == ["overfitting"]
     assert "step 600 (90)" in said["overfitting"]
     assert "train.patience" in said["overfitting"]
+    surer = [look | {"valid/error": 0.02} for look in looks]
+    assert findings(surer) == {}, "the same mistakes, said more surely"
+    forgetting = [look | {"valid/error": 0.02 + 0.01 * abs(i - 5)} for i, look in enumerate(looks)]
+    assert list(findings(forgetting)) == ["overfitting"]
     falling = [{"step": i, "valid/loss": -100.0 - i} for i in range(20)]
     assert findings(falling) == {}, "a density's loss may be below nothing"
 
