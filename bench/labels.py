@@ -7,6 +7,7 @@
     spread-tones    few-tones with labels spread first
     alone-tones     the net and the views of few-tones, taught by the labelled pictures alone
     m1-m2           M2 upon the codes of one VAE, which was trained without labels (Kingma et al. 2014)
+    m1-m2-spread    M2 upon the codes of the VAE of few-spread, with its guesses weighed in by agreement
     supervised      the net and the views of few-labels, taught by the labelled pictures alone
     probe-codes     logistic regression on the codes of that VAE
     probe-pixels    logistic regression on pixels
@@ -25,6 +26,7 @@ import math
 import statistics
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from sklearn.linear_model import LogisticRegression
@@ -36,6 +38,7 @@ from morphogen.data.find import open_data
 from morphogen.data.labels import known
 from morphogen.metrics.classes import wilson
 from morphogen.opened import OpenRun
+from morphogen.recipe import find
 from morphogen.run import Run
 from morphogen.session import fit
 from morphogen.spreading import gathered
@@ -47,12 +50,12 @@ RESULTS = HOME / ".bench" / "results" / "labels.jsonl"
 LABELS, STOPPED = 10, 75
 T = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}  # Student, 95 %, by sets
 WIDE = {"model.net.widths": [600, 600], "model.latent": 50}
-M1_STEPS, M2_STEPS, ALONE_STEPS, TONES_STEPS, CODES_MINUTES = 8000, 4000, 1500, 1600, 4.0
+M1_STEPS, M2_STEPS, ALONE_STEPS, TONES_STEPS, CODES_MINUTES, UPON_STEPS = 8000, 4000, 1500, 1600, 4.0, 1500
 
 Found = tuple[int, float]  # test pictures named wrongly, seconds of training
 
 
-def trained(recipe: str, data: str, path: Path, **leaves: object) -> OpenRun:
+def trained(recipe: Any, data: str, path: Path, **leaves: object) -> OpenRun:
     """The run, from where it stands."""
     if path.exists():
         fit(Run.open(path), quiet=True)
@@ -137,6 +140,19 @@ def m1_m2(data: str, number: int, home: Path) -> Found:
     return judged(trained("m1-m2", data, home / f"m1-m2-{data}-{number}", steps=M2_STEPS, **leaves))
 
 
+def m1_m2_spread(data: str, number: int, home: Path) -> Found:
+    below = seen(data, home)
+    leaves = {
+        "data.labels": LABELS, "data.labels_seed": number, "train.spread": str(below.path),
+        "model.lower": below.run.recipe["model"], "model.until": 0, "train.start": str(below.path),
+        "model.upper.classifier.lessons": [
+            {"use": "taught", "weight": 100.0}, {"use": "agreement", "sure": 0.0, "weight": 10.0}
+        ],
+    }  # fmt: skip
+    recipe = find("m1-m2") | {"data": {"use": data}}
+    return judged(trained(recipe, data, home / f"m1-m2-spread-{data}-{number}", steps=UPON_STEPS, **leaves))
+
+
 def probed(data: str, number: int, see: Callable[[Tensor], Tensor], **options: object) -> Found:
     """Logistic regression, as `classify --by probe` has it, on what `see` sees."""
     found = open_data(data, labels=LABELS, labels_seed=number, **options)
@@ -167,7 +183,7 @@ def probe_pixels(data: str, number: int, home: Path) -> Found:
 METHODS: dict[str, Callable[[str, int, Path], Found]] = {
     "few-labels": few_labels, "few-spread": few_spread, "neighbours": neighbours,
     "few-tones": few_tones, "spread-tones": spread_tones, "supervised": supervised, "alone-tones": alone_tones,
-    "m1-m2": m1_m2, "probe-codes": probe_codes, "probe-pixels": probe_pixels,
+    "m1-m2": m1_m2, "m1-m2-spread": m1_m2_spread, "probe-codes": probe_codes, "probe-pixels": probe_pixels,
 }  # fmt: skip
 
 
