@@ -8,8 +8,8 @@ a quarter of the size on each side. Ours: a trained restorer, blind (told what i
 is), and the posterior of an unconditional latent model, which is told the damage. Theirs, by scikit-image: biharmonic
 inpainting, total variation (Chambolle), non-local means, wavelets (BayesShrink, VisuShrink), bicubic and Lanczos
 enlargement (Pillow), Richardson-Lucy after bicubic; each is told the strength of noise where it takes one, and has its
-parameters from a grid, the best mean PSNR of 50 validation pictures for each damage. The fill of gaps from their rims,
-which both of ours start from, stands among the classical ones.
+parameters from a grid, the best mean PSNR of 50 validation pictures for each damage. The fill of gaps that both of ours
+start from stands among the classical ones.
 
 PSNR and SSIM are means over pictures (of the whole picture, what is seen included), PSNR with its standard error.
 Coverage is of ranks among 39 draws in the middle 90 %, of the pixels that are not given; "wide" is how often the 90 %
@@ -98,7 +98,7 @@ def enlargers(factor: int) -> dict[str, tuple[Method, list[Any]]]:
 
 
 def inpainters() -> dict[str, tuple[Method, list[Any]]]:
-    """Biharmonic, after the fill from the rims that ours start from, too."""
+    """Biharmonic, after the first guess that ours start from, too."""
     from skimage import restoration as theirs
 
     def biharmonic(y: np.ndarray, _: Any) -> np.ndarray:
@@ -119,7 +119,7 @@ def classical(damage: Chain, y: Tensor, valid: tuple[Tensor, Tensor]) -> dict[st
         methods = denoisers(float(said.partition("=")[2]))
     else:
         methods = enlargers(int(said.partition("=")[2]))
-    found = {"fill from the rim": damage.guess(y)} if damage.hides else {}
+    found = {"first guess of ours": damage.guess(y)} if damage.hides else {}
     for name, (method, grid) in methods.items():
         best = max(grid, key=lambda p: float(psnr(each(method, valid[0], p), valid[1]).mean())) if grid[1:] else grid[0]
         found[f"{name} ({best})" if grid[1:] else name] = each(method, y, best)
