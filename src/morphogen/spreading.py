@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from morphogen.core.batch import BLANK
+from morphogen.core.conjugate import conjugate
 from morphogen.core.model import Encodes, Model
 from morphogen.data.batches import Batches
 from morphogen.data.dataset import Dataset
@@ -110,19 +111,8 @@ def _graph(codes: Tensor) -> Tensor:
 
 
 def _solved(graph: Tensor, told: Tensor) -> Tensor:
-    """(I - a S)^-1 Y by conjugate gradients, every column for itself."""
-    found, left = torch.zeros_like(told), told.clone()
-    way, size = left.clone(), left.square().sum(0)
-    enough = EXACT**2 * size.clamp_min(1e-30)
-    for _ in range(ROUNDS):
-        if bool((size <= enough).all()):
-            break
-        pushed = way - REACH * torch.sparse.mm(graph, way)
-        step = size / (way * pushed).sum(0).clamp_min(1e-30)
-        found, left = found + step * way, left - step * pushed
-        before, size = size, left.square().sum(0)
-        way = left + size / before.clamp_min(1e-30) * way
-    return found
+    """(I - a S)^-1 Y, every column for itself."""
+    return conjugate(lambda u: u - REACH * torch.sparse.mm(graph, u), told, (0,), rounds=ROUNDS, near=EXACT)
 
 
 def encoder(run: Run, model: Model) -> Encodes:

@@ -6,11 +6,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from morphogen.core.conjugate import conjugate
 from morphogen.core.space import Space
 
 __all__ = ["filled"]
 
-ROUNDS, TINY = 10, 1e-12
+ROUNDS = 10
 
 
 def filled(y: Tensor, gone: Tensor, space: Space) -> Tensor:
@@ -45,16 +46,13 @@ def _from_the_rim(values: Tensor, hole: Tensor, middle: float) -> Tensor:
 def _smoothed(x: Tensor, hole: Tensor) -> Tensor:
     """Towards the least sum of squares of the Laplacian, by conjugate gradients: a few rounds are all
     that narrow gaps need, and far within wide ones nothing changes in so few."""
-    free, low, high = hole.to(x.dtype), x.amin((1, 2, 3), keepdim=True), x.amax((1, 2, 3), keepdim=True)
-    left = -free * _laplacian(_laplacian(x))
-    way, size = left, left.square().sum((1, 2, 3), keepdim=True)
-    for _ in range(ROUNDS):
-        bent = free * _laplacian(_laplacian(way))
-        step = size / (way * bent).sum((1, 2, 3), keepdim=True).clamp_min(TINY)
-        x, left = x + step * way, left - step * bent
-        before, size = size, left.square().sum((1, 2, 3), keepdim=True)
-        way = left + size / before.clamp_min(TINY) * way
-    return x.clamp(low, high)
+    free = hole.to(x.dtype)
+
+    def push(u: Tensor) -> Tensor:
+        return free * _laplacian(_laplacian(u))
+
+    moved = conjugate(push, -push(x), (1, 2, 3), start=x, rounds=ROUNDS)
+    return moved.clamp(x.amin((1, 2, 3), keepdim=True), x.amax((1, 2, 3), keepdim=True))
 
 
 def _laplacian(x: Tensor) -> Tensor:

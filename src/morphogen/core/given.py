@@ -13,6 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from morphogen.core.conjugate import conjugate
 from morphogen.core.damage import LEAST, Damage, missing
 from morphogen.core.distribution import Distribution, sum_event
 
@@ -57,18 +58,10 @@ def mended(damage: Damage, x: Tensor, told: Tensor, variance: Tensor, y: Tensor)
 
     noise = damage.moments(x, torch.zeros_like(x))[1] + LEAST
     scale = damage.moments(x, variance)[1] + LEAST
-    axes = tuple(range(1, y.dim()))
     left = torch.where(seen, y - told, 0)
-    u, first = torch.zeros_like(left), left.square().sum(axes, keepdim=True)
-    way = ready = left / scale
-    power = (left * ready).sum(axes, keepdim=True)
-    for _ in range(ROUNDS):
-        if bool((left.square().sum(axes, keepdim=True) <= NEAR**2 * first).all()):
-            break
-        met = torch.where(seen, damage.turn(back(way)) + noise * way, 0)
-        step = power / (way * met).sum(axes, keepdim=True).clamp_min(1e-20)
-        u, left = u + step * way, left - step * met
-        ready = left / scale
-        before, power = power, (left * ready).sum(axes, keepdim=True)
-        way = ready + power / before.clamp_min(1e-20) * way
+
+    def push(u: Tensor) -> Tensor:
+        return torch.where(seen, damage.turn(back(u)) + noise * u, 0)
+
+    u = conjugate(push, left, tuple(range(1, y.dim())), rounds=ROUNDS, near=NEAR, scale=scale)
     return x + back(u)
