@@ -9,6 +9,7 @@ on uncompiled.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
@@ -26,6 +27,8 @@ __all__ = ["CompiledStep", "NotCompilable", "worth_compiling"]
 
 STEPS_TO_REPAY = 20_000  # compiling takes 5 to 60 seconds and saves a fifth to a third of each step
 MINUTES_TO_REPAY = 30.0
+
+_tracing = threading.Lock()  # torch's tracer patches modules of the process
 
 Draw = tuple[Callable[..., Tensor], tuple[int, ...], int]
 
@@ -87,7 +90,8 @@ class CompiledStep:
         self.device = batch.x.device
         self.asked: list[Draw] = []
         self.names: list[str] = []
-        self.program = self._build(batch)
+        with _tracing:
+            self.program = self._build(batch)
 
     def __call__(self, batch: Batch, step: int, rate: float) -> dict[str, Tensor]:
         """One step; what it logs."""

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import os
 import shutil
+import threading
 from functools import lru_cache
 
 import torch
@@ -21,6 +22,7 @@ __all__ = ["autocast", "choose_device", "choose_precision", "compiler_found", "p
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # the names that malloc.h has for them
+_preparing = threading.Lock()  # two threads must not try out the precision of products at once
 KEPT_BYTES = 2**28  # larger tensors are still given back when they are freed
 
 
@@ -62,10 +64,15 @@ def autocast(
     return torch.autocast(device.type, precision, cache_enabled=cache)
 
 
-@lru_cache(maxsize=1)
 def prepare() -> str:
     """Set this process up for speed, once, before the first parallel region; says what it found."""
-    torch.set_flush_denormal(True)
+    torch.set_flush_denormal(True)  # a register of the calling thread: each thread that works needs it set
+    with _preparing:
+        return _prepare_process()
+
+
+@lru_cache(maxsize=1)
+def _prepare_process() -> str:
     _keep_freed_memory()
     if torch.cuda.is_available():
         torch.backends.cuda.matmul.allow_tf32 = True

@@ -31,6 +31,7 @@ from morphogen import disk
 from morphogen import recipe as recipes
 from morphogen.core.build import part
 from morphogen.core.model import Model
+from morphogen.core.noise import Initialisation
 from morphogen.core.space import Space, Vector, space_from_facts
 from morphogen.errors import UserError
 
@@ -121,16 +122,13 @@ class Run:
 
     def build(self) -> Model:
         """The model as the recipe describes it, with fresh weights drawn from the run's seed."""
-        state = torch.get_rng_state()
-        torch.manual_seed(int(self.recipe.get("seed", 0)))
         try:
-            model: Model = part("models", self.recipe["model"])(self.space, self.labels)
+            with Initialisation(int(self.recipe.get("seed", 0))):
+                model: Model = part("models", self.recipe["model"])(self.space, self.labels)
         except UserError as error:  # what does not fit may be the data: say which
             from morphogen.data.find import called
 
             raise UserError(f"with {called(self.recipe['data'])}: {error}") from None
-        finally:
-            torch.set_rng_state(state)
         return model
 
     def model(self) -> Model:

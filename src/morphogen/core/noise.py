@@ -11,14 +11,18 @@ random numbers: as easy as 1, 2, 3", for the idea of counters in place of state)
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
-__all__ = ["Alike", "Noise", "bernoulli", "normal", "source", "uniform", "use"]
+__all__ = ["Alike", "Initialisation", "Noise", "bernoulli", "normal", "source", "uniform", "use"]
 
 
 @dataclass
@@ -59,13 +63,13 @@ class Alike(Noise):
         return kind(one, generator=self.generator(device), device=device).expand(wanted)
 
 
-_current: Noise | None = None
+_current: ContextVar[Noise | None] = ContextVar("noise", default=None)  # each thread has its own
 
 
 def use(noise: Noise | None) -> Noise | None:
     """Make `noise` the source of every draw from here on; returns the one before. None: torch's global generator."""
-    global _current
-    before, _current = _current, noise
+    before = _current.get()
+    _current.set(noise)
     return before
 
 
@@ -80,9 +84,10 @@ def source(noise: Noise | None) -> Iterator[Noise | None]:
 
 
 def _draw(kind: Callable[..., Tensor], size: Sequence[int], event: int, like: Tensor) -> Tensor:
-    if _current is None:
+    current = _current.get()
+    if current is None:
         return kind(list(size), device=like.device)
-    return _current.draw(kind, size, event, like.device)
+    return current.draw(kind, size, event, like.device)
 
 
 def normal(size: Sequence[int], *, event: int, like: Tensor) -> Tensor:
@@ -98,3 +103,40 @@ def uniform(size: Sequence[int], *, event: int, like: Tensor) -> Tensor:
 def bernoulli(probability: Tensor, *, event: int) -> Tensor:
     """One coin for each element of `probability`."""
     return (uniform(probability.shape, event=event, like=probability) < probability).to(probability.dtype)
+
+
+def _takes_generator(function: Any) -> bool:
+    return inspect.isfunction(function) and "generator" in inspect.signature(function).parameters
+
+
+DRAWING = {torch.rand, torch.randn, torch.randint, torch.randperm, torch.normal, torch.bernoulli, torch.multinomial}
+DRAWING |= {Tensor.uniform_, Tensor.normal_, Tensor.random_, Tensor.bernoulli_, Tensor.exponential_, Tensor.log_normal_}
+DRAWING |= {function for function in vars(torch.nn.init).values() if _takes_generator(function)}
+
+
+class Initialisation(TorchFunctionMode):
+    """Random initialisation of weights from a generator of its own: torch's generator of the process, which other
+    threads draw from, is neither read nor moved. Numbers are those that `torch.manual_seed(seed)` would give.
+
+    >>> with Initialisation(0):
+    ...     weight = torch.nn.Linear(2, 1).weight
+    >>> _ = torch.manual_seed(0)
+    >>> torch.equal(weight, torch.nn.Linear(2, 1).weight)
+    True
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        given = dict(kwargs or {})
+        if func in DRAWING and given.get("generator") is None:
+            given["generator"] = self.generator
+        return func(*args, **given)

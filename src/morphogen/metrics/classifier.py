@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad, pixel_unshuffle
 
 from morphogen.core.batch import Batch
+from morphogen.core.noise import Initialisation
 from morphogen.core.space import Space, Tokens
 from morphogen.errors import UserError
 
@@ -72,9 +73,10 @@ def teach(
     space: Space, classes: int, batch: Callable[[int], Batch], *, steps: int = STEPS[1], seed: int = 0
 ) -> Classifier:
     """A classifier taught by `batch(step)`, of `BATCH` labelled examples each; the same ones make the same weights."""
-    with _one_thread(), torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = Classifier(space, classes).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    with _one_thread(), torch.inference_mode(False), torch.enable_grad():
+        with Initialisation(seed):
+            net = Classifier(space, classes)
+        net = net.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=1e-2)
         rates = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=max(steps, 2), pct_start=0.2)
         for step in range(steps):
