@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 import types
 import zlib
 
@@ -18,9 +19,12 @@ from PIL import Image
 
 from fake_codec import Fake, fake_of, folder, picture, small, smooth
 from morphogen import cli
-from morphogen.codec.crc32c import TABLE, crc32c, mend
+from morphogen.codec import crc32c as sums
+from morphogen.codec import png
+from morphogen.codec.crc32c import TABLE, by_numpy, crc32c, mend
 from morphogen.codec.names import Names
 from morphogen.codec.pack import pack
+from morphogen.codec.pictures import from_kept, to_kept
 from morphogen.codec.reader import Models, Walk
 from morphogen.codec.recover import salvage
 from morphogen.codec.restore import restore
@@ -159,6 +163,22 @@ def test_png_of_any_writer(tmp_path, level, interlace):
     assert said["of them coded as pixels"] == 1
     unpack(tmp_path / "x.mgn", tmp_path / "out", fake_of)
     assert (tmp_path / "out" / "p.png").read_bytes() == path.read_bytes()
+
+
+def test_a_list_of_single_bytes_costs_no_minutes():
+    """Of 300,000 IDATs each byte is moved once, and a reader refuses more of them than a writer makes."""
+    rows, out, began = (
+        np.random.default_rng(0).integers(0, 256, (550, 550), np.uint8),
+        io.BytesIO(),
+        time.process_time(),
+    )
+    kept = png.Kept(png.ihdr(550, 550, 1), png.IEND, (0, 15, 8, 0), sizes=(1,) * 300_000, types=bytes(550))
+    png.write(out, [rows], 1, kept)
+    assert time.process_time() - began < 2  # it was 10 s
+    with Image.open(out) as back:
+        assert (np.asarray(back) == rows).all()
+    with pytest.raises(UserError, match="does not fit"):
+        from_kept(to_kept(kept, 0), 550, 550, 1)
 
 
 def test_png_that_is_none(tmp_path):
@@ -451,7 +471,16 @@ def test_crc32c_is_the_one_of_the_standard():
         data, value = rng.randbytes(length), 0xFFFFFFFF
         for byte in data:
             value = TABLE[(value ^ byte) & 255] ^ (value >> 8)
-        assert crc32c(data) == value ^ 0xFFFFFFFF
+        assert crc32c(data) == by_numpy(data) == value ^ 0xFFFFFFFF
+        assert crc32c(bytearray(data)) == crc32c(memoryview(data)) == crc32c(data)
+
+
+def test_crc32c_without_the_other_library(monkeypatch):
+    """An archive is the same whichever of the two sums it up."""
+    pytest.importorskip("google_crc32c")
+    assert sums._sum is not by_numpy
+    monkeypatch.setitem(sys.modules, "google_crc32c", None)  # as if it were not installed
+    assert sums._by_instruction() is by_numpy
 
 
 @pytest.mark.parametrize("length", [1, 7, 300, 5000])
@@ -538,6 +567,7 @@ import sys
 sys.path.insert(0, {here!r})
 from fake_codec import Fake, fake_of
 from morphogen.codec.pack import pack
+from morphogen.codec.pictures import from_kept, to_kept
 from morphogen.codec.reader import Models, Walk
 from morphogen.codec.recover import salvage
 from morphogen.codec.restore import restore

@@ -96,6 +96,8 @@ class Looker:
     def _kept(self, found: Png, types: bytes, data: bytes) -> bytes:
         if not self._exact:
             return b"" if found.plain else to_kept(Kept(found.before, found.after), 0)
+        if len(found.sizes) > png.most_pieces(found.height, found.width, found.channels):
+            raise NotCoded("its pixels are in too many pieces")
         setting = found.setting(self._hint)
         if setting is None:
             raise NotCoded("its deflate stream was made by a program that cannot be followed")
@@ -201,6 +203,8 @@ def from_kept(data: bytes, height: int, width: int, channels: int) -> tuple[Kept
         level, window, memory, strategy = struct.unpack_from("<4B", data, place)
         start, (crc, count) = data[place + 4 : place + 6], struct.unpack_from("<II", data, place + 6)
         place += 14
+        if count > png.most_pieces(height, width, channels):
+            raise ValueError
         sizes, types = np.frombuffer(data, "<u4", count, place), data[place + 4 * count :]
         known = level <= 9 and 9 <= window <= 15 and 1 <= memory <= 9 and strategy <= 4
         if not known or not count or len(types) != height or max(types) > 4:

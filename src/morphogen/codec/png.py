@@ -4,9 +4,10 @@ reading what stands around the pixels, writing it again, and how zlib was called
 from __future__ import annotations
 
 import io
+import itertools
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -14,12 +15,26 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pictures
 
-__all__ = ["DEFAULT", "IEND", "Kept", "NotCoded", "Png", "Setting", "filtered", "ihdr", "parse", "unfiltered", "write"]
+__all__ = [
+    "DEFAULT",
+    "IEND",
+    "Kept",
+    "NotCoded",
+    "Png",
+    "Setting",
+    "filtered",
+    "ihdr",
+    "most_pieces",
+    "parse",
+    "unfiltered",
+    "write",
+]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOURS = {1: 0, 3: 2}  # channels to colour types
 PIECE = 1 << 16
 MOST_PIXELS = 50_000_000
+MOST_NOTES = 16 << 20  # bytes of a file that are no pixels
 Bytes = NDArray[np.uint8]
 Setting = tuple[int, int, int, int]  # level, log2 of the window, memory level, strategy
 DEFAULT: Setting = (6, 15, 8, 0)
@@ -108,6 +123,11 @@ def _chunk(name: bytes, payload: bytes) -> bytes:
 IEND = _chunk(b"IEND", b"")
 
 
+def most_pieces(height: int, width: int, channels: int) -> int:
+    """How many IDATs a picture may come in: writers make them of kilobytes; a list of single bytes costs minutes."""
+    return min(1024 + height * (width * channels + 1) // 64, MOST_PIXELS >> 8)
+
+
 def parse(data: bytes) -> Png:
     """A file taken apart, or why it cannot be."""
     if not data.startswith(SIGNATURE):
@@ -124,11 +144,15 @@ def parse(data: bytes) -> Png:
                 raise NotCoded("its pixels are not in one piece")
             start, end = start or place, stop
             parts.append(data[place + 8 : stop - 4])
+            if len(parts) > MOST_PIXELS >> 8:
+                raise NotCoded("its pixels are in too many pieces")
+        elif (start or place) + place - end > MOST_NOTES:
+            raise NotCoded("it holds more beside its pixels than a PNG should")
         place = stop
         if name == b"IEND":
             break
     before, after = data[len(SIGNATURE) : start], data[end:]
-    if len(parts) > MOST_PIXELS >> 8 or len(b"".join(parts)) < 8:
+    if len(b"".join(parts)) < 8:
         raise NotCoded("it has no pixels")
     return Png(*_facts(before), before, after, tuple(map(len, parts)), b"".join(parts))
 
@@ -230,13 +254,20 @@ def write(out: BinaryIO, bands: Iterable[Bytes], channels: int, kept: Kept) -> N
             prior, place = band[-1], place + len(band)
 
     out.write(SIGNATURE + kept.before)
-    held, sizes = kept.start, iter(kept.sizes)
-    size = next(sizes, PIECE)
-    for piece in deflating(rows(), kept.setting):
-        held += piece
-        while len(held) > size or (kept.sizes and len(held) == size):
-            out.write(_chunk(b"IDAT", held[:size]))
-            held, size = held[size:], next(sizes, PIECE)
-    if held:
-        out.write(_chunk(b"IDAT", held))
+    for piece in _of_sizes(itertools.chain((kept.start,), deflating(rows(), kept.setting)), kept.sizes):
+        out.write(_chunk(b"IDAT", piece))
     out.write(kept.after)
+
+
+def _of_sizes(pieces: Iterable[bytes], sizes: Sequence[int]) -> Iterator[bytes]:
+    """The same bytes in pieces of these sizes, and of PIECE behind them; each byte is moved once."""
+    held, wanted = b"", iter(sizes)
+    size = next(wanted, PIECE)
+    for piece in pieces:
+        held, place = held + piece, 0
+        while len(held) - place > size or (sizes and len(held) - place == size):
+            yield held[place : place + size]
+            place, size = place + size, next(wanted, PIECE)
+        held = held[place:]
+    if held:
+        yield held
