@@ -146,7 +146,7 @@ def m1_m2_spread(data: str, number: int, home: Path) -> Found:
         "data.labels": LABELS, "data.labels_seed": number, "train.spread": str(below.path),
         "model.lower": below.run.recipe["model"], "model.until": 0, "train.start": str(below.path),
         "model.upper.classifier.lessons": [
-            {"use": "taught", "weight": 100.0}, {"use": "agreement", "sure": 0.0, "weight": 10.0}
+            {"use": "taught", "weight": 10.0}, {"use": "agreement", "sure": 0.0, "weight": 10.0}
         ],
     }  # fmt: skip
     recipe = find("m1-m2") | {"data": {"use": data}}

@@ -14,7 +14,7 @@ import torch
 from PIL import Image as Picture
 
 from morphogen.core import noise
-from morphogen.core.batch import Batch
+from morphogen.core.batch import Batch, Labelled
 from morphogen.core.build import part
 from morphogen.core.conditional import one_hot
 from morphogen.core.lesson import Lecture
@@ -327,6 +327,48 @@ def test_the_bound_without_a_label_is_the_sum_over_all_labels() -> None:
     assert bound_of(model, x, None) == pytest.approx(float(by_hand.mean()), rel=1e-5)
 
 
+def test_m2_weighs_each_datum_as_the_paper_does() -> None:
+    """Kingma et al. 2014, eq. 9 over a whole set of N = 8 with two labels: the sum of L over the labelled, that of U
+    over the others, and 0.1 N times the mean of -log q(y|x) over the labelled, all by N. Batches that hold more of the
+    labelled rows than there are say the same on average."""
+    lessons = [{"use": "taught", "weight": 0.1}]
+    model, x = semi_of(classifier={"use": "classifier", "net": MLP, "lessons": lessons}), torch.randn(8, 4)
+    y = torch.tensor([2, 0, -1, -1, -1, -1, -1, -1])
+    model.costs = lambda x: (x.sum(1) + torch.arange(3)[:, None], torch.zeros(3, len(x)))  # one without noise
+    log_q = model.classify(x).detach()
+    each = x.sum(1)[:, None] + torch.arange(3) + math.log(3)  # L(x, y) of every class
+    told = float(each[0, 2] + each[1, 0])
+    untold = float((log_q.exp() * (each + log_q)).sum(1)[2:].sum())
+    naming = -float(log_q[0, 2] + log_q[1, 0]) / 2
+    by_hand = (told + untold + 0.1 * 8 * naming) / 8
+
+    def loss(rows: list[int], labelled: Labelled | None) -> float:
+        (turn,) = model.play(Batch(x[rows], y[rows], labelled=labelled), 0)
+        return float(turn.loss.detach())
+
+    assert loss([*range(8)], None) == pytest.approx(by_hand, rel=1e-5), "the set itself, told nothing"
+    assert loss([*range(8)], Labelled(2 / 8, 2 / 8)) == pytest.approx(by_hand, rel=1e-5)
+    crowded = [loss([0, 1, *rest], Labelled(2 / 8, 2 / 4)) for rest in itertools.combinations(range(2, 8), 2)]
+    assert sum(crowded) / len(crowded) == pytest.approx(by_hand, rel=1e-5), "half of each batch has a label"
+    whole, halves = [0, 2, 1, 3], ([0, 2], [1, 3])
+    shares = [loss(rows, Labelled(2 / 8, 2 / 4)) for rows in halves]
+    assert sum(shares) / 2 == pytest.approx(loss(whole, Labelled(2 / 8, 2 / 4)), rel=1e-5), "in parts as in one piece"
+
+
+def test_batches_say_how_many_have_a_label() -> None:
+    """10 of 1,347 digits: with 8 of each 32 drawn among them, and the rest from all, so many are seen on average."""
+    data = open_data("digits", labels=1)
+    share = 10 / len(data.splits["train"])
+    for asked, wanted in ((0, share), (8, 0.25 + 0.75 * share), (32, 1.0)):
+        batches = Batches(data, "train", 32, labelled=asked)
+        said = batches.at(0).labelled
+        assert said is not None
+        assert (said.of_set, said.of_batches) == pytest.approx((share, wanted))
+        seen = torch.cat([(batches.at(step).y >= 0).double() for step in range(200)])
+        assert float(seen.mean()) == pytest.approx(wanted, abs=0.01)
+        assert batches.at(0).shares(16)[1].labelled == said
+
+
 def test_the_two_ways_to_the_bound_agree() -> None:
     """`infer` draws the class, `review` sums over it: on average they say the same."""
     model, x = semi_of(), torch.randn(2, 4)
@@ -406,6 +448,19 @@ def test_agreement_asks_for_certainty_and_fills_what_is_missing() -> None:
     lecture = Lecture(torch.zeros(3, 2), y, lambda x: said, *(part("augments", "none")(Vector(2)) for _ in range(2)))
     cost = lesson(lecture, 0)
     assert cost.tolist() == pytest.approx([-math.log(0.95), 0.0, 0.0], abs=1e-4)
+
+
+def test_agreement_has_fixmatch_for_its_limit() -> None:
+    """Sohn et al. 2020, eq. 4: cross-entropy with the likeliest class, where that is surer than a threshold."""
+    how = {"sure": 0.6, "even": 0.0, "trust": 0.0, "heat": 1e-4}
+    lesson = part("lessons", {"use": "agreement"} | how)(Vector(2), LABELS)
+    heard, said = torch.randn(2, 40, 3).mul(2).log_softmax(2)
+    none = part("augments", "none")(Vector(2))
+    lecture = Lecture(torch.zeros(40, 2), torch.full((40,), -1), lambda x: said, none, none)
+    lecture.heard = heard
+    by_hand = torch.nn.functional.nll_loss(said, heard.argmax(1), reduction="none") * (heard.exp().amax(1) >= 0.6)
+    assert torch.allclose(lesson(lecture, 0), by_hand, atol=1e-4)
+    assert 0 < int((by_hand == 0).sum()) < 40
 
 
 def test_agreement_pulls_what_is_said_to_the_shares_of_the_labels() -> None:

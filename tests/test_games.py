@@ -247,17 +247,51 @@ def test_ada_follows_the_critic() -> None:
     with noise.source(Noise(0)):
         assert torch.allclose(augment(x), x, atol=1e-5), "p = 0 changes nothing"
     for _ in range(60):
-        said = augment.learn(torch.full((N,), 3.0))
+        said = augment.learn(torch.full((N,), 3.0), torch.full((N,), -3.0))
     high = float(said["augment/p"])
     assert 0.3 < high <= 0.8, "a critic that is sure sees more changes"
     for _ in range(200):
-        said = augment.learn(torch.tensor([1.0, -1, 1, -1, 1, -1]))
+        said = augment.learn(torch.tensor([1.0, -1, 1, -1, 1, -1]), torch.tensor([1.0, -1, 1, -1, 1, -1]))
     assert float(said["augment/p"]) < 0.1, "one that is at a loss sees fewer"
     before = {name: value.clone() for name, value in augment.state_dict().items()}
-    augment.eval().learn(torch.full((N,), 3.0))
+    augment.eval().learn(torch.full((N,), 3.0), torch.full((N,), -3.0))
     assert all(torch.equal(value, before[name]) for name, value in augment.state_dict().items()), (
         "in use it learns nothing"
     )
+
+
+def heard(real: list[float], fake: list[float], level: float = 0.0) -> float:
+    """Where p of ada stands after 400 steps of one critic, from the middle."""
+    augment = part("augments", {"use": "ada", "images": 2000, "start": 0.4})(GREY).train()
+    for _ in range(400):
+        said = augment.learn(torch.tensor(real) + level, torch.tensor(fake) + level)
+    return float(said["augment/p"])
+
+
+@pytest.mark.parametrize("level", [0.0, 5.0, -5.0, 1000.0])
+def test_the_level_of_scores_means_nothing_to_ada(level: float) -> None:
+    """`r3` and `wasserstein` leave it free: only what sets real and made-up examples apart is a signal."""
+    assert heard([2.0, 2.5, 1.5, 2.0], [-2.0, -1.0, -2.0, -1.5], level) == pytest.approx(0.8), "learned by heart"
+    assert heard([1.0, -1, 2, -2], [-1.0, 1, -2, 2], level) == pytest.approx(0.0), "at a loss"
+    assert heard([3.0, 3, 3, 3], [3.0, 3, 3, 3], level) == pytest.approx(0.0), "blind"
+
+
+@pytest.mark.parametrize("game", ["r3", "wasserstein", "nonsaturating"])
+def test_ada_under_each_game_hears_a_critic_that_memorises_and_not_one_that_is_blind(game: str) -> None:
+    x = pictures()
+    for by_heart, wanted in ((True, 0.4), (False, 0.0)):
+        model = gan(game=game, penalties=[], augment={"use": "ada", "images": 120, "start": 0.2, "most": 0.4}).train()
+        model.augment.forward = lambda shown: shown
+        model.critic.last.bias.data.fill_(-5.0)
+        if not by_heart:
+            model.critic.last.weight.data.zero_()
+        optimiser = torch.optim.Adam(model.critic.parameters(), 1e-2 if by_heart else 0.0)
+        for step in range(60):
+            turn = next(iter(model.play(Batch(x), step)))
+            optimiser.zero_grad()
+            turn.loss.backward(inputs=list(model.critic.parameters()))
+            optimiser.step()
+        assert float(turn.log["augment/p"]) == pytest.approx(wanted), (game, by_heart)
 
 
 # Habits

@@ -88,6 +88,7 @@ class CompiledStep:
         self.still = [t.detach() for group in self.tensors for t in group]
         self.counts = [moments[name]["step"] for name in self.parameters]
         self.device = batch.x.device
+        self.labelled = batch.labelled
         self.asked: list[Draw] = []
         self.names: list[str] = []
         with _tracing:
@@ -149,7 +150,7 @@ class CompiledStep:
         names = dict(zip(self.parameters, weights, strict=True)) | dict(zip(self.buffers, buffers, strict=True))
         with _handing(draws if self.asked else None), torch.enable_grad():
             with torch.nn.utils.stateless._reparametrize_module(self.model, names), self.precision():
-                game = self.model.play(Batch(x, y), numbers[3])  # type: ignore[arg-type]
+                game = self.model.play(Batch(x, y, labelled=self.labelled), numbers[3])  # type: ignore[arg-type]
                 turn = next(game)
                 if next(game, None) is not None:
                     raise NotCompilable("the model plays several turns a step")

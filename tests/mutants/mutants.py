@@ -209,7 +209,7 @@ MUTANTS = [
     Mutant("classify: the bound forgets p(y)", "models/semi.py", "each = (distortion + rate + math.log(self.labels.length)).T", "each = (distortion + rate).T", at(CLASSIFY, "bound")),
     Mutant("classify: agreement learns from labels, too", "lessons/agreement.py", " * ~lecture.known", "", at(CLASSIFY, "agreement")),
     Mutant("classify: any certainty will do", "lessons/agreement.py", "(p.max(1).values >= self.sure)", "(p.max(1).values >= 0)", at(CLASSIFY, "agreement")),
-    Mutant("classify: a blank is class nought", "lessons/taught.py", "return lecture.surprise(lecture.y) * lecture.known", "return lecture.surprise(lecture.y)", at(CLASSIFY, "blank or gradients or bound")),
+    Mutant("classify: a blank is class nought", "lessons/taught.py", "return lecture.surprise(lecture.y) * lecture.labels", "return lecture.surprise(lecture.y)", at(CLASSIFY, "blank or gradients or bound")),
     Mutant("classify: labels of validation are all kept", "data/labels.py", 'for name in ("train", "valid"):', 'for name in ("train",):', at(CLASSIFY, "so_many_labels")),
     Mutant("classify: a temperature the other way up", "naming.py", "self.say(x).double() / (self.heat or 1.0)", "self.say(x).double() * (self.heat or 1.0)", at(CLASSIFY, "divides")),
     Mutant("classify: the golden section keeps the worse half", "metrics/classes.py", "if cost_a < cost_b:", "if cost_a > cost_b:", at(CLASSIFY, "temperature")),

@@ -1,8 +1,10 @@
 """Adaptive augmentation (Karras et al. 2020, "Training generative adversarial networks with limited data"): the more
 surely the critic tells training examples apart, the more of what it sees is changed.
 
-The signal is r = mean sign(D(x)) of real examples as the critic sees them: 0 where it is at a loss, 1 where it has
-learned them by heart. Resampling is bilinear, without the wavelets of the paper.
+The signal is r = mean sign(D(x) - b) of real examples as the critic sees them: 0 where it is at a loss, 1 where it
+tells every one of them apart. The border b is halfway between its mean scores of real and of made-up examples. The
+paper has b = 0, which lies there where a score is a logit; but games of differences (`r3`, `wasserstein`) leave the
+level of scores free, so that their sign alone means nothing. Resampling is bilinear, without the paper's wavelets.
 """
 
 from __future__ import annotations
@@ -51,8 +53,9 @@ class ada(Augment):
         self.register_buffer("p", torch.tensor(float(start)))
         self.register_buffer("signal", torch.zeros(()))
 
-    def learn(self, said_real: Tensor) -> Mapping[str, Tensor]:
-        said = said_real.detach().float().sign().mean()
+    def learn(self, said_real: Tensor, said_fake: Tensor) -> Mapping[str, Tensor]:
+        real, fake = said_real.detach().float(), said_fake.detach().float()
+        said = (real - (real.mean() + fake.mean()) / 2).sign().mean()
         if self.training:
             self.signal.lerp_(said.to(self.signal), 0.05)
             step = len(said_real) / self.images

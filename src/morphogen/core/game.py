@@ -113,8 +113,8 @@ class Augment(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def learn(self, said_real: Tensor) -> Mapping[str, Tensor]:
-        """Hear what the critic said of real examples; what is worth remembering."""
+    def learn(self, said_real: Tensor, said_fake: Tensor) -> Mapping[str, Tensor]:
+        """Hear what the critic said of real and of made-up examples; what is worth remembering."""
         return {}
 
 

@@ -13,6 +13,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from morphogen.core.batch import Labelled
 from morphogen.core.build import Part
 from morphogen.core.game import Augment
 from morphogen.core.schedule import schedule
@@ -32,11 +33,29 @@ class Lecture:
     weak: Augment
     strong: Augment
     guesses: Tensor | None = None
+    labelled: Labelled | None = None
 
     @property
     def known(self) -> Tensor:
         """Which examples have a label."""
         return self.y >= 0
+
+    @property
+    def weights(self) -> Tensor:
+        """How many examples of the whole set each one stands for: a mean with them is one over the set, also where
+        batches hold more of the labelled examples than there are."""
+        if self.labelled is None:
+            return torch.ones_like(self.said[:, 0])
+        told, untold = self.labelled.of_set, 1 - self.labelled.of_set
+        told, untold = told / (self.labelled.of_batches or 1), untold / (1 - self.labelled.of_batches or 1)
+        return torch.where(self.known, told, untold).to(self.said.dtype)
+
+    @property
+    def labels(self) -> Tensor:
+        """A weight of each example with which a mean is one over those with a label alone."""
+        known = self.known.to(self.said.dtype)
+        share = known.mean().clamp_min(1 / len(known)) if self.labelled is None else self.labelled.of_batches or 1
+        return known / share
 
     @cached_property
     def said(self) -> Tensor:

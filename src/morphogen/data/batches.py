@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from morphogen.core import noise
+from morphogen.core.batch import Labelled
 from morphogen.core.noise import Noise
 from morphogen.data.ahead import ReadAhead
 from morphogen.data.dataset import Batch, Dataset, Split, Store
@@ -114,6 +115,7 @@ class Batches:
         self._store = part.x.to(device)
         self._y = None if part.y is None else part.y.to(device, torch.int64)
         self._guesses = None if part.guesses is None else part.guesses.to(device)
+        self._labelled = None if part.y is None else _labelled(part.y, min(labelled, size) / size)
         order = (
             _mixed(data.name, part, labelled, size, seed) if labelled else Order(len(part), seed if shuffle else None)
         )
@@ -130,7 +132,8 @@ class Batches:
         if self.data.view is not None:
             with noise.source(Noise(self.seed, "view", step, self.start, self.size)):
                 x = self.data.view(x)
-        return Batch(x, self._of(self._y, rows), self.start, self.size, self._of(self._guesses, rows))
+        y, guesses = self._of(self._y, rows), self._of(self._guesses, rows)
+        return Batch(x, y, self.start, self.size, guesses, self._labelled)
 
     def sweep(self, size: int) -> Iterator[Batch]:
         """Every row once and in order, the last batch short; what is drawn does not depend on `size`."""
@@ -174,6 +177,12 @@ def _mixed(name: str, part: Split, labelled: int, size: int, seed: int) -> Mixed
             "train.labelled=0"
         )
     return Mixed(chosen, min(labelled, size), size, len(part), seed)
+
+
+def _labelled(y: Tensor, chosen: float) -> Labelled:
+    """Of batches a part is `chosen` among the labelled rows, and the rest is drawn from all."""
+    share = float((y >= 0).double().mean())
+    return Labelled(share, chosen + (1 - chosen) * share)
 
 
 def _close(fetch: Fetch) -> None:

@@ -1,9 +1,11 @@
-"""Agreement (Sohn et al. 2020, "FixMatch"; Xie et al. 2020, "Unsupervised data augmentation"): what is surely said of
-an example that was changed a little is to be said of it when it was changed much. What is said is first made as even
-over the classes as the labels are (Berthelot et al. 2020, "ReMixMatch"), so that no class swallows another. What
-was guessed of an example before, as spreading.py does it, is weighed in as evidence of its own.
+"""Agreement between views: what is surely said of an example that was changed a little is to be said of it when it was
+changed much. Targets are soft and made sharper (Xie et al. 2020, "Unsupervised data augmentation"), and what is said
+is first made as even over the classes as the labels are (Berthelot et al. 2020, "ReMixMatch"), so that no class
+swallows another. What was guessed of an example before, as spreading.py does it, is weighed in as evidence of its own.
 
     p(k) ~ q(k|x little changed) (labels' share of k / what is said of k on average) guess(k)^trust
+
+FixMatch (Sohn et al. 2020) is its limit: even = 0, trust = 0, and a heat so small that a target is the likeliest class.
 """
 
 from __future__ import annotations

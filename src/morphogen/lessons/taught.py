@@ -14,10 +14,10 @@ __all__ = ["taught"]
 
 @register("lessons")
 class taught(Lesson):
-    """-log q(y|x) where y is known. The mean is over all of a batch, so a weight of four makes up for a quarter."""
+    """-log q(y|x), its mean over the examples whose y is known, whatever share of a batch they are."""
 
     def __init__(self, space: Space, labels: Vector, /, *, weight: Weight = 1.0) -> None:
         super().__init__(space, labels, weight)
 
     def forward(self, lecture: Lecture, step: int) -> Tensor:
-        return lecture.surprise(lecture.y) * lecture.known
+        return lecture.surprise(lecture.y) * lecture.labels

@@ -1,5 +1,5 @@
 """q(y|x), alone: a network that names classes, the views through which it learns, and its lessons. With all labels and
-`taught` it is a supervised net; with few labels and `agreement`, FixMatch (Sohn et al. 2020)."""
+`taught` it is a supervised net; with few labels and `agreement`, of the kin of FixMatch (Sohn et al. 2020) and UDA."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class classifier(Model):
         x, y = batch.x, batch.y
         if y is None:
             y = torch.full((len(x),), BLANK, dtype=torch.int64, device=x.device)
-        return Lecture(x, y, self.classify, self.weak, self.strong, batch.guesses)
+        return Lecture(x, y, self.classify, self.weak, self.strong, batch.guesses, batch.labelled)
 
     def cost(self, lecture: Lecture, step: int) -> Tensor:
         """What all lessons together cost each example."""

@@ -123,7 +123,7 @@ class gan(Model):
             "critic/real": said_real.detach().mean(),
             "critic/fake": said_fake.detach().mean(),
         }
-        return Turn("critic", _mean(costs), log=log | dict(self.augment.learn(said_real)))
+        return Turn("critic", _mean(costs), log=log | dict(self.augment.learn(said_real, said_fake)))
 
     def generators_turn(self, x: Tensor, fake: Tensor, z: Tensor, y: Tensor | None, step: int) -> Turn:
         """Being taken for real."""

@@ -95,7 +95,7 @@ class semi(Model):
         each = (distortion + rate + math.log(self.labels.length)).T
         told = each.gather(1, lecture.y.clamp_min(0)[:, None]).squeeze(1)
         untold = (lecture.said.exp() * (each + lecture.said)).sum(1)
-        bound = torch.where(lecture.known, told, untold).mean()
+        bound = (lecture.weights * torch.where(lecture.known, told, untold)).mean()
         lessons = self.namer.cost(lecture, step).mean()
         log = {"bound": bound.detach(), "lessons": lessons.detach()}
         yield Turn("model", self.weight(step) * bound + lessons, log=log)

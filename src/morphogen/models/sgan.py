@@ -99,7 +99,8 @@ class sgan(Model):
         y = torch.full((len(real),), BLANK, device=real.device) if batch.y is None else batch.y
         named = surprise(torch.log_softmax(real, 1), y).nan_to_num(0.0)
         log = {"critic/real": real.detach().logsumexp(1).mean(), "critic/fake": made.detach().logsumexp(1).mean()}
-        return Turn("critic", (told + self.taught(step) * named).mean(), log=log)
+        heard = self.augment.learn(real.logsumexp(1), made.logsumexp(1))
+        return Turn("critic", (told + self.taught(step) * named).mean(), log=log | dict(heard))
 
     def review(self, batch: Batch) -> dict[str, Tensor]:
         """Which classes are wrong, and what labels cost; of examples without one, neither."""

@@ -29,8 +29,8 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, OfRun):  # type: ignore[misc]
     """Learns classes from rows of which some, or most, have none: their label is -1. Labels that are words are given
     as an array of dtype object, with -1 among them.
 
-    alpha: how much naming the labelled rows weighs beside the likelihood of all rows, each averaged over a batch of
-        which half has labels
+    alpha: how much naming the labelled rows weighs beside the likelihood of all rows, each a mean over its rows. The
+        paper has 0.1 and trains far longer than fits in seconds
     model: of the models shelf, one that names classes and learns from rows without one: semi, classifier
 
     The other parameters are those of VAETransformer.
@@ -42,7 +42,7 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, OfRun):  # type: ignore[misc]
         self,
         n_components: int = 10,
         *,
-        alpha: float = 20.0,
+        alpha: float = 10.0,
         hidden_layer_sizes: tuple[int, ...] = (128,),
         model: str | Mapping[str, Any] = "semi",
         max_iter: int = 2000,

@@ -3,7 +3,7 @@ pixels using a learned similarity metric"; Makhzani et al. 2016, "Adversarial au
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -59,7 +59,12 @@ class Duel(Term):
         cost = self.game.critic(bout.said_real, bout.said_fake).mean()
         for penalty in due:
             cost = cost + penalty.owed(step, bout).mean()
-        return Turn("critic", cost, log={"critic/right": self.game.right(bout.said_real, bout.said_fake).detach()})
+        right = self.game.right(bout.said_real, bout.said_fake).detach()
+        return Turn("critic", cost, log={"critic/right": right} | dict(self.heard(bout)))
+
+    def heard(self, bout: Bout) -> Mapping[str, Tensor]:
+        """What is learned of what the critic said, beside its own turn."""
+        return {}
 
     def cost(self, real: Tensor, fake: Tensor) -> Tensor:
         """What the model pays for what the critic says of its work."""
@@ -103,6 +108,9 @@ class duel(Duel):
     def seen(self, x: Tensor) -> Tensor:
         said: Tensor = self.augment(x)
         return said
+
+    def heard(self, bout: Bout) -> Mapping[str, Tensor]:
+        return self.augment.learn(bout.said_real, bout.said_fake)
 
     def rehearse(self, inference: Inference, step: int) -> Iterator[Turn]:
         yield self.bout(inference.x, self.made(inference), step)
