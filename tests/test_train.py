@@ -659,6 +659,27 @@ def test_the_learning_rate_has_known_values() -> None:
     assert plan.rate("forger", 0.0, 0) == 1e-3
 
 
+@pytest.mark.parametrize("steps", [1, 10, 40, 137, 1000, 20_000])
+def test_a_short_plan_is_not_spent_on_warming_up_and_the_average_keeps_up_with_it(steps: int) -> None:
+    plan = Plan(steps=steps, floor=1.0)
+    rates = [plan.rate("model", plan.fraction(step, steps, 0.0), step) for step in range(steps)]
+    late = [step for step, rate in enumerate(rates) if rate < 1e-3]
+    assert len(late) <= max(1, 0.02 * steps)  # the first step has no second moment to go by, and is small
+    assert late == list(range(len(late)))
+    assert Plan(minutes=3.0, floor=1.0).rate("model", 0.02, 3) == 1e-3  # there the clock says how far it is
+    model, mean = one(0.0), one(0.0)
+    average = Average(model, mean, plan.ema)
+    for step in range(steps):
+        model.w.data.fill_(float(step + 1))
+        average.update(step)
+    assert steps - mean.w.item() <= max(2.0, steps / 8)  # weights of the last eighth of the plan, on average
+
+
+def test_a_warm_up_that_was_asked_for_is_that_long() -> None:
+    plan = Plan(steps=40, warmup=20, floor=1.0)
+    assert [plan.rate("model", s / 40, s) for s in (0, 9, 19, 39)] == pytest.approx([5e-5, 5e-4, 1e-3, 1e-3])
+
+
 def test_steps_epochs_and_minutes_end_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = open_data("digits")
     examples = len(data.splits["train"])

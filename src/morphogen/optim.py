@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,15 +20,22 @@ from morphogen.errors import UserError
 __all__ = ["EPSILON", "Average", "Optimiser", "learning_rate"]
 
 EPSILON = 1e-8
+WARMUP_STEPS, WARMUP_SHARE = 200, 0.02  # a short plan, of steps or of minutes, is not spent on warming up
 
 
-def learning_rate(peak: float, fraction: float, step: int, warmup: int, floor: float) -> float:
+def learning_rate(peak: float, fraction: float, step: int, warmup: int | Literal["auto"], floor: float) -> float:
     """Linear warm-up over `warmup` steps, then half a cosine down to `floor` x peak as `fraction` goes from 0 to 1.
+
+    Where `warmup` is auto, it is over after 200 steps or after 2 % of the plan, whichever comes first.
 
     >>> [round(learning_rate(1.0, f, 1000, 0, 0.0), 3) for f in (0, 0.5, 1)]
     [1.0, 0.5, 0.0]
+    >>> [learning_rate(1.0, f, 19, "auto", 1.0) for f in (0.001, 0.01, 0.02)]
+    [0.1, 0.5, 1.0]
     """
-    rise = min((step + 1) / warmup, 1.0) if warmup > 0 else 1.0
+    long = WARMUP_STEPS if warmup == "auto" else warmup
+    rise = min((step + 1) / long, 1.0) if long > 0 else 1.0
+    rise = max(rise, min(fraction / WARMUP_SHARE, 1.0)) if warmup == "auto" else rise
     return peak * rise * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(fraction, 1.0))))
 
 

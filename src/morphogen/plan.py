@@ -28,7 +28,7 @@ class Plan:
         spread: str | None = None,
         micro: int | None = None,
         lr: float | dict[str, float] = 1e-3,
-        warmup: int = 200,
+        warmup: int | Literal["auto"] = "auto",
         floor: float = 0.01,
         betas: tuple[float, float] = (0.9, 0.999),
         decay: float = 0.0,
@@ -55,7 +55,11 @@ class Plan:
             if value is not None and not 0 < value < math.inf:
                 raise UserError(f"train.{name} must be above 0 and finite, not {value}")
         for name, value in dict(
-            warmup=warmup, floor=floor, decay=decay, overfit=overfit or 0, labelled=labelled or 0
+            warmup=0 if warmup == "auto" else warmup,
+            floor=floor,
+            decay=decay,
+            overfit=overfit or 0,
+            labelled=labelled or 0,
         ).items():
             if not 0 <= value < math.inf:
                 raise UserError(f"train.{name} must be at least 0 and finite, not {value}")

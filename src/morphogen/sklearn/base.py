@@ -123,7 +123,6 @@ class LatentEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
             "steps": int(self.max_iter),
             "batch": int(self.batch_size),
             "lr": float(self.learning_rate),
-            "warmup": min(200, self.max_iter // 10),
         }
 
     def _spec(self) -> dict[str, Any]:
