@@ -226,9 +226,9 @@ MUTANTS = [
     Mutant("detect: low numbers are never odd", "calibration.py", "either: Numbers = np.maximum(high + np.log(1 - low), below + np.log(low))", "either: Numbers = high + np.log(1 - low)", at(DETECT, "low_numbers or trap")),
     Mutant("detect: the posterior is not fitted", "oddities/regret.py", "            optimiser.step()\n", "", at(DETECT, "regret")),
     # Tables
-    Mutant("tables: missing cells count", "families/mixed.py", "return whole * there", "return whole", at(TABLES, "likelihood_of_a_row")),
+    Mutant("tables: missing cells count", "families/mixed.py", "[..., : space.width] * known[..., space.column_of]", "[..., : space.width]", at(TABLES, "likelihood_of_a_row")),
     Mutant("tables: words are drawn without chance", "families/mixed.py", "_largest(self.space, self.log_p + gumbel)", "_largest(self.space, self.log_p)", at(TABLES, "draws")),
     Mutant("tables: chances over all words", "families/mixed.py", "wide = values.new_full((*values.shape[:-1], *real.shape), -math.inf)", "wide = values.new_full((*values.shape[:-1], *real.shape), 0.0)", at(TABLES, "likelihood_of_a_row")),
-    Mutant("tables: knots in the wrong order", "core/table.py", "x0, x1, y0, y1 = (knots.gather", "x1, x0, y0, y1 = (knots.gather", at(TABLES, "scale_of_a_normal or sees")),
+    Mutant("tables: knots in the wrong order", "core/curves.py", "x0, x1, y0, y1 = (knots.gather", "x1, x0, y0, y1 = (knots.gather", at(TABLES, "scale_of_a_normal or sees")),
 ]
 # fmt: on

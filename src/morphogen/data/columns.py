@@ -15,7 +15,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from morphogen.core.table import Column, Number, Word
+from morphogen.core.column import Column, Number, Word
+from morphogen.core.curves import APART
 from morphogen.data.sheet import Sheet
 from morphogen.errors import UserError, did_you_mean
 
@@ -30,6 +31,7 @@ MOST_WORDS = 100  # a column of more words than that is a name or a text; unless
 FEW_ROWS = 20  # in so few rows words may all be different by chance
 ALMOST = 0.9  # numbers in so many cells, and it is a column of numbers with slips
 KNOTS, ROWS_A_KNOT = 256, 8
+ATOM, FEWEST = 0.01, 3  # the share of rows, and their number, from which on a value is an atom
 DECIMALS = 9
 
 Values = NDArray[np.float64]
@@ -160,39 +162,38 @@ def _decimals(distinct: Values) -> int:
 
 def on_normal_scale(column: Column, values: Values, train: Values) -> Column:
     """A column of numbers with its knots: quantiles of the training rows, read as those of a standard normal; the ends
-    are those of all rows, so that each can be written as it was."""
+    are those of all rows, so that each can be written as it was. A value that a hundredth of the training rows hold, or
+    every value where they are few, is an atom. Of any column, whether training rows have empty cells."""
+    column = replace(column, gaps=bool(np.isnan(train).any() and not np.isnan(train).all()))
     if isinstance(column, Word):
         return column
     values, train = values[~np.isnan(values)], np.sort(train[~np.isnan(train)])
     units = train if len(train) else np.sort(values)
-    chosen, count = np.unique(units), min(KNOTS, max(16, len(units) // ROWS_A_KNOT))
-    if len(chosen) > count:
+    chosen, rows = np.unique(units, return_counts=True)
+    count = min(KNOTS, max(16, len(units) // ROWS_A_KNOT))
+    few = len(chosen) <= min(KNOTS, len(units) // ROWS_A_KNOT) or len(chosen) == 1
+    atoms = chosen[rows >= (1 if few else max(FEWEST, min(len(units) / count, ATOM * len(units))))]
+    if len(chosen) > count and not few:
         inner = np.quantile(units, (np.arange(count) + 0.5) / count, method="nearest")
-        chosen = np.unique(np.concatenate([chosen[[0, -1]], inner]))
-    knots, scores = _with_atoms(chosen, units, max(2.0, len(units) / count), column.decimals)
+        chosen = np.unique(np.concatenate([chosen[[0, -1]], inner, atoms]))
+    knots, scores = _with_atoms(chosen, units, np.isin(chosen, atoms))
     knots, scores = _stretched(knots, scores, float(values.min()), float(values.max()))
     return replace(column, knots=tuple(knots.tolist()), scores=tuple(scores.tolist()))
 
 
-def _with_atoms(chosen: Values, units: Values, many: float, decimals: int) -> tuple[Values, Values]:
-    """Knots at the chosen values. One that `many` rows have (no debt, a whole number of visits) stands for all scores
-    between the rows below and those above it, and is read as the middle of them."""
+def _with_atoms(chosen: Values, units: Values, atoms: NDArray[np.bool_]) -> tuple[Values, Values]:
+    """Knots at the chosen values. An atom (no debt, a whole number of visits) stands there twice: for all scores
+    between the rows below and those above it."""
     below, above = (np.searchsorted(units, chosen, side) for side in ("left", "right"))
-    near = 0.25 * min([10.0 ** -max(decimals, 0), *np.diff(chosen).tolist()])
     knots, ranks = [], []
-    for place, (unit, low, high) in enumerate(zip(chosen.tolist(), below.tolist(), above.tolist(), strict=True)):
-        spread = high - low >= many
-        if spread and place:
-            knots.append(unit - near)
-            ranks.append(low)
-        knots.append(unit)
-        ranks.append((low + high) / 2)
-        if spread and place < len(chosen) - 1:
-            knots.append(unit + near)
-            ranks.append(high)
-    middle, least = NormalDist(), 0.25 / len(units)
-    scores = [middle.inv_cdf(min(max(rank / len(units), least), 1 - least)) for rank in ranks]
-    return np.array(knots), np.array(scores) + 1e-6 * np.arange(len(scores))  # where two atoms touch, it still rises
+    for unit, low, high, atom in zip(chosen.tolist(), below.tolist(), above.tolist(), atoms.tolist(), strict=True):
+        knots += [unit, unit] if atom else [unit]
+        ranks += [low, high] if atom else [(low + high) / 2]
+    middle, least, scores = NormalDist(), 0.25 / len(units), []
+    for rank in ranks:
+        score = middle.inv_cdf(min(max(rank / len(units), least), 1 - least))
+        scores.append(max(score, scores[-1] + APART) if scores else score)  # where two atoms touch, it still rises
+    return np.array(knots), np.array(scores)
 
 
 def _stretched(knots: Values, scores: Values, low: float, high: float) -> tuple[Values, Values]:
@@ -203,6 +204,4 @@ def _stretched(knots: Values, scores: Values, low: float, high: float) -> tuple[
     if high > knots[-1]:
         more = min(slope * (high - knots[-1]), 3.0) + 1e-3
         knots, scores = np.append(knots, high), np.append(scores, scores[-1] + more)
-    if len(knots) == 1:  # one number in all rows, missing in others
-        knots, scores = np.append(knots, knots[0] + 1.0), np.append(scores, scores[0] + 1.0)
     return knots, scores
