@@ -149,3 +149,10 @@ def test_a_wide_column_has_chances_that_are_learned():
     assert new.unique().numel() > 50
     assert WIDE.write(p.centre)[:, 0].tolist() == [7, 7]
     assert WIDE.write(p.guess)[:, 0].tolist() == [7, 7]
+
+
+def test_a_table_of_words_alone_is_a_table():
+    space = Table((Word("a", ("x", "y")),))
+    family = part("families", {"use": "mixed", "parts": 2})(space)
+    x = space.read(torch.tensor([[1.0], [0.0]], dtype=torch.float64))
+    assert family(torch.zeros(2, family.out.size)).log_prob(x).tolist() == pytest.approx([-math.log(2)] * 2)

@@ -61,8 +61,8 @@ class Word:
     def codes(self) -> Tensor:
         """For each word a row of `bits` signs, by the sha256 of the word (feature hashing: Weinberger et al. 2009)."""
         rows = [hashlib.shake_256(word.encode("utf-8", "surrogatepass")).digest(self.bits) for word in self.words]
-        signs = torch.tensor([list(row) for row in rows], dtype=torch.float32).remainder(2) * 2 - 1
-        return signs * (LENGTH / self.bits**0.5)
+        signs: Tensor = torch.tensor([list(row) for row in rows], dtype=torch.float32).remainder(2) * 2 - 1
+        return signs.mul(LENGTH / float(self.bits) ** 0.5)
 
     def facts(self) -> dict[str, Any]:
         """As a plain dictionary."""

@@ -9,7 +9,6 @@ from statistics import NormalDist
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from morphogen.core.column import Number
 
@@ -28,13 +27,11 @@ class Curves:
         ends = [(c.knots[0], c.knots[-1]) if c.knots else (-math.inf, math.inf) for c in columns]
         self.least, self.most = (torch.tensor([end[i] for end in ends], dtype=torch.float64) for i in (0, 1))
         atoms = [_atoms(c) for c in columns]
+        most = max((len(some) for some in atoms), default=0)
+        none = (math.inf,) * 4
+        table = torch.tensor([[*some, *[none] * (most - len(some))] for some in atoms], dtype=torch.float64)
         self.at, self.middle, self.low, self.high = (
-            pad_sequence(
-                [torch.tensor([atom[i] for atom in some], dtype=torch.float64) for some in atoms],
-                batch_first=True,
-                padding_value=math.inf,
-            )
-            for i in range(4)
+            t.contiguous() for t in table.reshape(len(columns), most, 4).unbind(-1)
         )
 
     @property

@@ -30,7 +30,8 @@ def log_between(low: Tensor, high: Tensor) -> Tensor:
     above = low + high > 0  # by symmetry all is done below the middle
     a, b = torch.where(above, -high, low), torch.where(above, -low, high)
     log_b = torch.special.log_ndtr(b)
-    return log_b + torch.log(-torch.expm1((torch.special.log_ndtr(a) - log_b).clamp_max(LEAST)))
+    between: Tensor = log_b + torch.log(-torch.expm1((torch.special.log_ndtr(a) - log_b).clamp_max(LEAST)))
+    return between
 
 
 def nodes(count: int) -> list[float]:

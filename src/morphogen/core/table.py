@@ -144,7 +144,7 @@ class Table(Space):
         """Of the codes of a wide column, the number of the word whose own is nearest."""
         own = cast("Word", self.columns[place]).codes.to(codes)
         flat = codes.reshape(-1, codes.shape[-1])
-        found = [(some @ own.T).argmax(-1) for some in flat.split(max(1, MOST_AT_ONCE // len(own)))]
+        found = [(some @ own.T).argmax(-1) for some in torch.split(flat, max(1, MOST_AT_ONCE // len(own)))]
         return torch.cat(found).reshape(codes.shape[:-1])
 
     def full(self, x: Tensor) -> Tensor:

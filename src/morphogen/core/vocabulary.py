@@ -31,10 +31,14 @@ class Vocabulary:
 
     def log_prob(self, word: Tensor) -> Tensor:
         """log p of a word by its number, for any more dimensions in front of what was said of it."""
-        lead = torch.broadcast_shapes(word.shape, self.said.shape[:-1])
+        lead = (word + 0 * self.said[..., 0]).shape
         said, word = self.said.expand(*lead, -1).reshape(-1, self.said.shape[-1]), word.expand(lead).reshape(-1)
         many = max(1, AT_ONCE // len(self.bias))
-        parts = [(said, word)] if torch.is_grad_enabled() else zip(said.split(many), word.split(many), strict=True)
+        parts = (
+            [(said, word)]
+            if torch.is_grad_enabled()
+            else zip(torch.split(said, many), torch.split(word, many), strict=True)
+        )
         found = [torch.log_softmax(self._logits(s), -1).gather(-1, w[:, None])[:, 0] for s, w in parts]
         return torch.cat(found).reshape(lead)
 

@@ -189,7 +189,8 @@ def _with_atoms(chosen: Values, units: Values, atoms: NDArray[np.bool_]) -> tupl
     for unit, low, high, atom in zip(chosen.tolist(), below.tolist(), above.tolist(), atoms.tolist(), strict=True):
         knots += [unit, unit] if atom else [unit]
         ranks += [low, high] if atom else [(low + high) / 2]
-    middle, least, scores = NormalDist(), 0.25 / len(units), []
+    middle, least = NormalDist(), 0.25 / len(units)
+    scores: list[float] = []
     for rank in ranks:
         score = middle.inv_cdf(min(max(rank / len(units), least), 1 - least))
         scores.append(max(score, scores[-1] + APART) if scores else score)  # where two atoms touch, it still rises

@@ -164,9 +164,12 @@ class mixed(Family):
         self.out = Vector(sum(self.sizes))
 
     def forward(self, said: Tensor) -> Mixed:
-        mean, log_scale, weight, logits, *wide, there = said.split(self.sizes, -1)
-        mean, log_scale = (t.unflatten(-1, (self.parts, -1)) for t in (mean, log_scale.clamp(self.floor, WIDEST)))
-        log_weight = torch.log_softmax(weight.unflatten(-1, (self.parts, -1)), -2) if self.parts > 1 else 0 * mean
+        mean, log_scale, weight, logits, *wide, there = torch.split(said, self.sizes, -1)
+        lead = said.shape[:-1]
+        mean, log_scale = (
+            t.reshape(*lead, self.parts, len(self.table.numbers)) for t in (mean, log_scale.clamp(self.floor, WIDEST))
+        )
+        log_weight = torch.log_softmax(weight.reshape(mean.shape), -2) if self.parts > 1 else 0 * mean
         words = [
             Vocabulary(said, embedding, bias, self.table.columns[place].codes)  # type: ignore[union-attr]
             for said, embedding, bias, (place, _) in zip(wide, self.embedding, self.bias, self.table.wide, strict=True)
