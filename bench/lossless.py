@@ -222,9 +222,9 @@ def archived(run: str, x: Pixels, threads: int, folder: Path) -> dict[str, Any]:
             raise Broken(f"{run}: what came out of the archive is not what went in")
         taken[name] = packs.wall, unpacks.wall, json.loads(printed)
     packs_s, unpacks_s, said = taken["all"]
-    if not said["of them coded as pixels"]:
+    if not said["coded_by_the_model"]:
         raise Broken(f"{run}: its model codes none of these pictures: {said.get('kept as bytes')}")
-    model, size = said["of them the model"], (folder / "all.npy.mgn").stat().st_size
+    model, size = said["bytes_of_the_model"], (folder / "all.npy.mgn").stat().st_size
     return {
         "bytes": size - model, "model": model, "bits": 8 * (size - model) / x.size, "whole": 8 * size / x.size,
         "packs": 1e-6 * x.size / packs_s, "unpacks": 1e-6 * x.size / unpacks_s,

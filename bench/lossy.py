@@ -78,7 +78,7 @@ def ours(run: str, x: Sequence[Pixels], pixels: int, told: list[str]) -> Iterato
             said = pack(files, out, Lossy(learned, loss, None))
             unpack(str(out), str(folder / "back"), learned_of)
             back = [np.load(folder / "back" / file.name) for file in files]
-            size = said["bytes of the archive"] - said["of them the model"]
+            size = said["bytes_of_the_archive"] - said["bytes_of_the_model"]
             told[:] = [f"{Path(run).name}: its model takes {said['of them the model']:,} bytes"]
             yield Point(Path(run).name, f"loss {loss:g}", 8 * size / pixels, psnr(x, back))
 

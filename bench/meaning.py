@@ -1,4 +1,4 @@
-"""Do samples show what was asked for? `python bench/meaning.py RUN`, of a model that is told labels or of an InfoGAN.
+"""Do samples show what was asked for? `python bench/meaning.py RUN`, of a label-conditional model or of an InfoGAN.
 
 2,000 samples, read by the classifier that `morphogen judge` looks through (own). Told labels: the share that it reads
 as the class that was named. A code with a choice: the share that it reads as the commonest class of their category, and

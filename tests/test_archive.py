@@ -57,18 +57,18 @@ def same(home, back, exact):
 def test_a_folder_comes_back(tmp_path, tile, exact):
     home, out = folder(tmp_path / "in"), tmp_path / "x.mgn"
     said = pack([home], out, Fake(tile), oracle=Fake(tile), exact=exact, paranoid=True)
-    assert said["of them coded as pixels"] == (10 if exact else 11)
+    assert said["coded_by_the_model"] == (10 if exact else 11)
     assert said["fallbacks"].keys() <= {"no gain"}
     assert said["blocks"]["learned"]
     assert any("16 bits" in line for line in said["kept as bytes"])
-    assert said["bytes of the archive"] == out.stat().st_size
+    assert said["bytes_of_the_archive"] == out.stat().st_size
     unpack(out, tmp_path / "out", fake_of)
     same(home, tmp_path / "out" / "in", exact)
     with pytest.raises(UserError, match="not overwritten"):
         unpack(out, tmp_path / "out", fake_of)
     unpack(out, tmp_path / "out", fake_of, force=True)
     rows = contents(out)
-    assert sum(row["size"] for row in rows) == said["bytes raw"] - padding(rows, out)
+    assert sum(row["size"] for row in rows) == said["uncompressed_bytes"] - padding(rows, out)
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"in"}  # nothing temporary is left
 
 
@@ -160,7 +160,7 @@ def test_png_of_any_writer(tmp_path, level, interlace):
         )
         path.write_bytes(data[:at] + chunks + data[at + 12 + length :] + b"more")
     said = pack([path], tmp_path / "x.mgn", Fake(), exact=True)
-    assert said["of them coded as pixels"] == 1
+    assert said["coded_by_the_model"] == 1
     unpack(tmp_path / "x.mgn", tmp_path / "out", fake_of)
     assert (tmp_path / "out" / "p.png").read_bytes() == path.read_bytes()
 
@@ -246,7 +246,7 @@ def sabotaged(home, seeds):
         said = pack([home / "a.npy", home / "b.png"], out, Liar(seed), oracle=Fake(), paranoid=True)
         assert said["fallbacks"], seed
         assert "learned" not in said["blocks"], seed
-        assert said["bytes of the archive"] < grey.size + colour.size + 1200
+        assert said["bytes_of_the_archive"] < grey.size + colour.size + 1200
         unpack(out, back, None)
         assert (np.load(back / "a.npy") == grey[..., 0]).all()
         with Image.open(back / "b.png") as again:
@@ -521,8 +521,8 @@ def test_commands(tmp_path, capsys, fake_model):
     code, said, err = do(capsys, "compress", model, home, "-o", out, "--exact", "--json")
     assert code == 0, err
     facts = json.loads(said)
-    assert facts["bytes of the archive"] == out.stat().st_size
-    assert 0 < facts["bits per dimension"] < 8
+    assert facts["bytes_of_the_archive"] == out.stat().st_size
+    assert 0 < facts["bits_per_dimension"] < 8
     assert do(capsys, "compress", model, home, "-o", out)[0] == 2
     assert do(capsys, "compress", model, home, "--out", out, "--force", "--exact")[0] == 0
     code, said, _ = do(capsys, "contents", out)

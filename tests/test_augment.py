@@ -111,7 +111,7 @@ def test_samples_are_of_the_class_that_was_asked_for(runs: dict[str, Run]) -> No
 
 @pytest.mark.parametrize(
     ("name", "maker", "words"),
-    [("image", samples, "told labels"), ("bigan", jitter, "give --by mix"), ("point", jitter, "give --by mix")],
+    [("image", samples, "label-conditional"), ("bigan", jitter, "give --by mix"), ("point", jitter, "give --by mix")],
 )
 def test_a_way_that_a_model_does_not_have_is_refused(runs: dict[str, Run], name: str, maker, words: str) -> None:
     with pytest.raises(UserError, match=words), torch.no_grad():
@@ -254,7 +254,7 @@ def test_labels_beside_files(tmp_path: Path) -> None:
         ("augment IMAGE -o x.npy", "as a folder"),
         ("augment IMAGE -o there.npz", "not overwritten"),
         ("augment IMAGE -o new.png", "not .png"),
-        ("augment IMAGE -o new --by samples", "told labels"),
+        ("augment IMAGE -o new --by samples", "label-conditional"),
         ("augment IMAGE -o new --by magic", "by = 'magic'"),
         ("augment IMAGE -o new -n 0", "n must be"),
         ("augment IMAGE -o new --boldness nan", "finite"),

@@ -96,7 +96,7 @@ def test_an_archive_that_lies_is_failed(tmp_path, monkeypatch):
     def command(words, threads):
         if words[1] == "compress":
             Path(words[words.index("--out") + 1]).write_bytes(b"archive")
-            return Took(1.0, 1.0), json.dumps({"of them coded as pixels": 1, "of them the model": 2})
+            return Took(1.0, 1.0), json.dumps({"coded_by_the_model": 1, "bytes_of_the_model": 2})
         name = Path(words[2]).name.removesuffix(".mgn")
         back = Path(words[words.index("--out") + 1])
         back.mkdir(exist_ok=True)

@@ -190,9 +190,9 @@ def test_an_archive_is_of_what_comes_back(kind, loss, error, tmp_path: Path, mon
     assert said["blocks"]["learned"] == 1
     away = np.abs(back.astype(int) - tiles)
     whole = back.shape[1:3] == tuple(learned.tile_of(*back.shape[1:], 256) or ())
-    assert away.max() == said["largest error"] or not whole
+    assert away.max() == said["largest_error"] or not whole
     if whole:
-        assert said["PSNR, dB"] == pytest.approx(10 * math.log10(255**2 / float(np.square(away).mean())), abs=0.01)
+        assert said["psnr_db"] == pytest.approx(10 * math.log10(255**2 / float(np.square(away).mean())), abs=0.01)
     if error:
         assert away.max() <= error
 

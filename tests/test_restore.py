@@ -441,7 +441,7 @@ def test_a_restorer_learns_what_it_is_shown():
     assert (found.mean - x).square().mean().sqrt() < 0.04
     with pytest.raises(UserError, match="model = vae"):
         part("models", "restorer")(Vector(3))
-    with pytest.raises(UserError, match="none that fits"):
+    with pytest.raises(UserError, match="none of them fits"):
         part("models", {"use": "restorer", "damages": ["shrink=3"]})(space)
     assert len(part("models", {"use": "restorer", "damages": ["shrink=3", "noise=0.1"]})(space).damages) == 1
 

@@ -20,7 +20,9 @@ FILES = {str(path.relative_to(ROOT)): path for path in sorted(ROOT.rglob("*.py")
 SHELVES = ("nets", "families", "priors", "terms", "games", "penalties", "habits", "augments", "guides", "lessons",
           "data", "metrics", "oddities", "damages")  # fmt: skip
 FLOORS = {"errors": 0, "core": 1, **dict.fromkeys(SHELVES, 2), "models": 3, "tasks": 5}
-FLOORS |= dict.fromkeys(("api", "cli", "server", "studio", "said", "opened", "sklearn", "__main__", "__init__"), 6)
+FLOORS |= dict.fromkeys(
+    ("api", "cli", "usage", "completion", "server", "studio", "said", "opened", "sklearn", "__main__", "__init__"), 6
+)
 BESIDE = 4
 WITHOUT_PICTURES = ("core/", "train.py", "run.py", "tasks/", "cli.py")
 FILE_LINES, FUNCTION_LINES = 300, 60

@@ -1,4 +1,4 @@
-"""What `mg.train` does: words of Python to leaves of a recipe, then the train task."""
+"""What `mg.train` does: words of Python to settings of a recipe, then the train task."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from morphogen.data.given import hold
 from morphogen.errors import UserError
 from morphogen.opened import OpenRun
-from morphogen.recipe import TOP, to_toml
+from morphogen.recipe import to_toml
 from morphogen.tasks.train import train
 
 __all__ = ["leaf_words", "train_and_open"]
 
 
 def train_and_open(recipe: Any, data: Any, leaves: Mapping[str, Any], more: dict[str, Any]) -> OpenRun:
-    """Train and open; what is neither `y`, `run` nor `quiet` is a leaf."""
+    """Train and open; what is neither `y`, `run` nor `quiet` is a setting."""
     y, run, quiet = more.pop("y", None), more.pop("run", None), bool(more.pop("quiet", False))
     data = _at_hand(data, y)
     words = leaf_words(dict(leaves) | more)
@@ -34,16 +34,14 @@ def _at_hand(data: Any, y: Any) -> Any:
 
 
 def leaf_words(leaves: Mapping[str, Any]) -> list[str]:
-    """Leaves as a command line has them.
+    """Settings as a command line has them; short names stay short until the recipe is known.
 
     >>> leaf_words({"steps": 5000, "model__latent": 64, "model.net.use": "conv", "seed": 1})
-    ['train.steps=5000', 'model.latent=64', 'model.net.use="conv"', 'seed=1']
+    ['steps=5000', 'model.latent=64', 'model.net.use="conv"', 'seed=1']
     """
     words = []
     for name, value in leaves.items():
         path = name.replace("__", ".")
-        if "." not in path and path not in TOP:
-            path = f"train.{path}"
         if value is None:
             raise UserError(f"{path} = None: leave it out to have the recipe's own value")
         words.append(f"{path}={to_toml({'x': value}).removeprefix('x = ')}")

@@ -63,12 +63,12 @@ def mean_code(
 
 
 def result_label(model: Autoencodes, kinds: Sequence[int | None]) -> Tensor | None:
-    """What a model that is told labels is told of each term and of the result."""
+    """The labels of each term and of the result, for a label-conditional model."""
     if getattr(model, "labels", None) is None:
         return None
     said = [kind for kind in kinds if kind is not None]
     if not said:
-        raise UserError("this model is told labels; say of which class the result is: --label CLASS")
+        raise UserError("this model is label-conditional; give the class of the result: --label CLASS")
     return torch.tensor([said[-1] if kind is None else kind for kind in kinds])
 
 

@@ -63,7 +63,7 @@ class Data:
     def facts(self) -> dict[str, Any]:
         """Which examples these are, for the protocol of a score."""
         said = {"data": self.data.name, "split": self.split, "n": len(self), "fingerprint": self.data.fingerprint[:16]}
-        return said | ({"made": self.data.protocol} if self.data.protocol else {})
+        return said | ({"split_rule": self.data.protocol} if self.data.protocol else {})
 
 
 def find_examples(run: Run, said: Any, *, split: str | None, label: int | None, fit: bool, binary: Any = None) -> Data:
@@ -163,7 +163,7 @@ def _stored(said: Any, space: Space) -> Tensor:
 
 
 def _classes(run: Run, paths: Sequence[Path], names: Sequence[str]) -> tuple[Tensor | None, tuple[str, ...]]:
-    """Labels that lie beside the files; of classes that a model which is told labels does not know, none."""
+    """Labels that lie beside the files; of classes that a label-conditional model does not know, none."""
     own = tuple(str(name) for name in run.facts.get("classes") or ())
     if isinstance(run.space, Table):
         target = run.recipe["data"].get("target")

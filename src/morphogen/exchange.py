@@ -1,6 +1,6 @@
 """Style and content apart: what a code says of *how* an example looks, and of *what* it is.
 
-told      a model that is told labels keeps them out of its code (Kingma et al. 2014, "Semi-supervised learning with
+told      a label-conditional model keeps them out of its code (Kingma et al. 2014, "Semi-supervised learning with
           deep generative models"): the label is the content, the code the style
 layers    of latents at several scales, the coarse are the content, the fine the style
 classes   elsewhere, in a code that separates classes: the content lies in the span of the differences of their
@@ -32,7 +32,7 @@ __all__ = ["Exchange", "by_classes", "by_label", "by_layers", "content", "exchan
 
 WIDEST = 1024
 
-Coded = tuple[Tensor, Tensor | None]  # flat codes and, for a model that is told labels, those
+Coded = tuple[Tensor, Tensor | None]  # flat codes and, for a label-conditional model, those
 REMEDY = "train conditional-vae on labelled data, or ladder, which part them"
 
 

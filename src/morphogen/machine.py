@@ -84,9 +84,9 @@ def _prepare_process() -> str:
     torch.set_float32_matmul_precision("medium")
     error = float(((a @ b).double() - exact).abs().max())
     if error < 1e-3:  # bfloat16 would be off by about 0.4
-        return "float32 products by oneDNN"
+        return "float32 matmul: oneDNN"
     torch.set_float32_matmul_precision("highest")
-    return "float32 products by the default library"
+    return "float32 matmul: default library"
 
 
 def _keep_freed_memory() -> None:

@@ -1,7 +1,7 @@
 """New examples of a class from labelled ones, each way one idea. All say what they were made of: rows of the labelled
 examples and their weights.
 
-    samples   drawn by a model that is told labels: p(x | class)
+    samples   drawn by a label-conditional model: p(x | class)
     mix       between the codes of two of one class, with a Beta weight (DeVries and Taylor 2017, "Dataset augmentation
               in feature space"; Zhang et al. 2018, "mixup", for the weight)
     jitter    decoded draws from q(z | x), at a temperature (the setting of Chadebec et al. 2022, "Data augmentation in
@@ -64,7 +64,7 @@ class Labelled:
     data: Data
     rows: Tensor  # of the data that was given
     y: Tensor
-    told: Tensor | None  # the model's number of each class, for one that is told labels
+    told: Tensor | None  # the model's number of each class, for a label-conditional one
 
     @staticmethod
     def of(data: Data, model: object) -> Labelled:
@@ -110,7 +110,7 @@ def _told(data: Data, model: object) -> Tensor | None:
     for name in mine:
         if name not in known_names:
             raise UserError(
-                f"the model is told labels and knows no class {name!r} of {data.data.name}; "
+                f"the label-conditional model knows no class {name!r} of {data.data.name}; "
                 f"{did_you_mean(name, known_names)}"
             )
     return torch.tensor([known_names.index(name) for name in mine])
@@ -125,7 +125,7 @@ def samples(model: Autoencodes, given: Labelled, wanted: Tensor, draw: Noise, bo
     y = given.label(wanted)
     if y is None or not isinstance(model, Samples):
         raise UserError(
-            "samples of a class ask for a model that is told labels, and this one is not; give --by mix or --by "
+            "samples of a class need a label-conditional model, and this one is not; give --by mix or --by "
             "jitter, or train conditional-vae"
         )
     pieces, device = [], device_of(model)

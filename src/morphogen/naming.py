@@ -181,7 +181,7 @@ def _mixture(model: Model) -> Mixture | None:
 def _clusters(model: Model) -> Namer:
     prior = _mixture(model)
     if prior is None or not isinstance(model, Encodes):
-        raise UserError("clusters are those of a mixture prior, which this model has not; train mixture-vae")
+        raise UserError("this model has no mixture prior, whose components are the clusters; train mixture-vae")
     count = len(prior.log_weight)
 
     def say(x: Tensor) -> Tensor:

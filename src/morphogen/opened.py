@@ -20,6 +20,7 @@ import torch
 
 from morphogen import __version__, disk, files, machine
 from morphogen.abilities import demand
+from morphogen.catalogue import RunFolder, is_run, locate, no_run
 from morphogen.core import noise
 from morphogen.core.model import Model
 from morphogen.core.noise import Noise
@@ -33,11 +34,19 @@ from morphogen.values import Values
 __all__ = ["OpenRun"]
 
 
+def _opened(said: str | Path) -> Run:
+    """The run of this path or name; of anything else, what may have been meant."""
+    path = locate(said)
+    if not is_run(path):
+        raise no_run(path)
+    return Run.open(path)
+
+
 class OpenRun:
     """A run ready for use: its tasks are methods, its model is loaded when the first of them needs it."""
 
     def __init__(self, run: str | Path | Run) -> None:
-        self.run = run if isinstance(run, Run) else Run.open(run)
+        self.run = run if isinstance(run, Run) else _opened(run)
 
     @property
     def path(self) -> Path:
@@ -82,7 +91,7 @@ class OpenRun:
     def perform(self, task: Task, said: Mapping[str, Any]) -> Any:
         """Do a task: check what was said, open its data, hand it the model, and stamp what comes back."""
         given = task.read(dict(said))
-        if task.needs != "OpenRun":
+        if task.needs not in ("OpenRun", "RunFolder"):
             demand(self.model, task.needs, task.name, str(self.path))
         ready = dict(given)
         for argument in task.arguments:  # what stands for examples; the first is the run's own where nobody says
@@ -92,6 +101,8 @@ class OpenRun:
             ready["label"] = self.label(given["label"])
         takes = inspect.signature(task.function).parameters
         ready = {name: value for name, value in ready.items() if name in takes}
+        if task.needs == "RunFolder":
+            return task.function(RunFolder(self.path, self.run.recipe, self.run.facts), **ready)
         if task.needs == "OpenRun":
             result = task.function(self, **ready)
         else:

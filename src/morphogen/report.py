@@ -7,20 +7,19 @@ else someone writes down about a run belongs in a file of its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from morphogen import __version__, disk
 from morphogen import recipe as recipes
-from morphogen.errors import MorphogenError
+from morphogen.history import course, last_of, sparkline
 from morphogen.progress import duration, speed
 from morphogen.run import WEIGHTS, Run
 
 __all__ = ["course", "last_of", "sparkline", "write"]
 
 SCORES, REPORT = "scores.json", "report.md"
-BARS, WIDTH = "▁▂▃▄▅▆▇█", 48
 
 
 def write(run: Run, sections: Mapping[str, Any] | None = None) -> Path:
@@ -62,7 +61,7 @@ def _data(run: Run) -> str:
         "one example": f"{run.space.kind} {tuple(run.space.shape)}, {run.space.levels or 'real'} levels",
         "examples": ", ".join(f"{name} {count:,}" for name, count in facts["sizes"].items()),
         "classes": ", ".join(map(str, facts["classes"][:20])) if facts.get("classes") else "",
-        "made": facts.get("protocol", ""),
+        "split rule": facts.get("protocol", ""),
         "licence": facts.get("licence", ""),
         "skipped": f"{facts['skipped']}, listed in skipped.tsv" if facts.get("skipped") else "",
         "fingerprint": f"`{facts['fingerprint'][:16]}`",
@@ -139,46 +138,3 @@ def _number(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.5g}"
     return " to ".join(_number(v) for v in value) if isinstance(value, (list, tuple)) else str(value)
-
-
-# Reading the log ------------------------------------------------------------------------------------------------
-
-
-def last_of(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The last value of everything that was logged.
-
-    >>> last_of([{"step": 1, "rate": 2.0}, {"step": 2, "valid/loss": 9.0}])
-    {'step': 2, 'rate': 2.0, 'valid/loss': 9.0}
-    """
-    said: dict[str, Any] = {}
-    for record in records:
-        said |= {k: v for k, v in record.items() if k != "event" and isinstance(v, (int, float))}
-    return said
-
-
-def course(records: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
-    """The losses from the first record to the last: one series a player."""
-    series: dict[str, list[float]] = {}
-    for record in records:
-        for name, value in record.items():
-            if name.startswith("loss/") and isinstance(value, (int, float)):
-                series.setdefault(name, []).append(float(value))
-    return series
-
-
-def sparkline(values: Sequence[float], width: int = WIDTH) -> str:
-    """A series as a line of bars, its first and last value beside it; the first steps may stand out of the picture.
-
-    >>> sparkline([3.0, 2.0, 1.0])
-    '3.00 █▅▁ 1.00'
-    """
-    finite = [v for v in values if v == v and abs(v) != float("inf")]
-    if not finite:
-        raise MorphogenError("there is nothing to draw")
-    step = max(len(finite) / width, 1.0)
-    thin = [finite[int(i * step)] for i in range(min(width, len(finite)))]
-    ordered = sorted(thin)
-    low, high = ordered[0], ordered[-1 - len(ordered) // 20]
-    top = len(BARS) - 1
-    marks = [BARS[min(top, max(0, int((v - low) / (high - low) * top + 0.5)))] if high > low else BARS[0] for v in thin]
-    return f"{finite[0]:.2f} {''.join(marks)} {finite[-1]:.2f}"

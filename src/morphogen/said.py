@@ -9,41 +9,57 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from morphogen.errors import UserError
+
 if TYPE_CHECKING:
     from morphogen.opened import OpenRun
     from morphogen.tasks.task import Task
     from morphogen.values import Values
 
-__all__ = ["clean", "table", "tell"]
+__all__ = ["as_object", "clean", "size", "table", "tell"]
 
 WIDE = 100
+SCHEMA = 1  # of what --json prints; rises when a key goes or changes its meaning
+UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 def tell(task: Task, run: OpenRun | None, result: Any, output: Mapping[str, Any]) -> None:
     """Write values to a file, facts to the terminal."""
     if result == {}:  # its own words went to standard output
         return
-    as_json = bool(output.get("json"))
     if task.gives == "Values":
         result = _written(task, run, result, output)
         if result is None:
             return
-    if as_json:
-        print(json.dumps(finite(result), indent=1, ensure_ascii=False, default=str))
+    if output.get("json"):
+        print(as_object(result, task.name))
     elif task.gives == "Values":
         for path in result["files"]:
             print(clean(f"wrote {path}"))
         if result.get("remark"):
             print(clean(result["remark"]))
     else:
-        print(table(result))
+        view = getattr(result, "view", None)
+        print(table(result if view is None else view))
+
+
+def as_object(result: Any, name: str = "result") -> str:
+    """What --json prints: one object, with the version of its layout; a list stands under the name of its task."""
+    said = finite(result) if isinstance(result, Mapping) else {name: finite(result)}
+    said = said if "$schema" in said else {"schema": SCHEMA} | said
+    return json.dumps(said, indent=1, ensure_ascii=False, default=str)
 
 
 def _written(task: Task, run: OpenRun | None, values: Values, output: Mapping[str, Any]) -> dict[str, Any] | None:
     """Where the values went; None where they were shown instead."""
     out, force = output.get("out"), bool(output.get("force"))
     if out == "-":
-        print(str(values))
+        if output.get("json"):
+            raise UserError("--json and -o - both write to standard output; give one of them")
+        if sys.stdout.isatty():
+            print(str(values))
+        else:
+            values.stream(sys.stdout.buffer)
         return None
     suffix = values.suffix
     if out is None:
@@ -51,7 +67,12 @@ def _written(task: Task, run: OpenRun | None, values: Values, output: Mapping[st
     else:
         path = Path(out)
         path = path / f"{task.name}{suffix}" if path.is_dir() and not values.fills else path
-    written = values.save(path, force=force)
+    if path.exists() and not path.is_file() and not path.is_dir():  # /dev/null, a named pipe
+        with open(path, "wb") as file:
+            values.stream(file)
+        written = [path]
+    else:
+        written = values.save(path, force=force)
     files = [str(p) for p in written] if len(written) <= 4 else [str(path)]
     return {"files": files, "count": len(values), "remark": values.remark, "recipe": values.note} | _scores(values)
 
@@ -81,6 +102,18 @@ def finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [finite(v) for v in value]
     return None if isinstance(value, float) and (value != value or abs(value) == float("inf")) else value
+
+
+def size(count: int) -> str:
+    """Bytes as a person reads them.
+
+    >>> size(512), size(1_234_567)
+    ('512 bytes', '1.2 MB')
+    """
+    amount, unit = float(count), 0
+    while amount >= 999.95 and unit < len(UNITS) - 1:
+        amount, unit = amount / 1000, unit + 1
+    return f"{amount:.1f} {UNITS[unit]}" if unit else f"{count} bytes"
 
 
 def table(result: Any) -> str:
@@ -117,7 +150,7 @@ def _deep(value: Any) -> bool:
 def _columns(rows: list[Any]) -> str:
     if not rows:
         return "none"
-    names = list(rows[0])
+    names = list(dict.fromkeys(name for row in rows for name in row))
     cells = [[cell(row.get(name)) for name in names] for row in rows]
     wide = [max(len(name), *(len(line[i]) for line in cells)) for i, name in enumerate(names)]
     lines = [names, *cells]

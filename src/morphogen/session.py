@@ -35,6 +35,7 @@ from morphogen.progress import bar
 from morphogen.ranks import Ranks, together
 from morphogen.review import review
 from morphogen.run import Run
+from morphogen.shorthand import spelled_out
 from morphogen.signals import stopped_by_signals
 from morphogen.starting import as_begun
 from morphogen.trackers import open_trackers
@@ -54,7 +55,7 @@ def complete(recipe: Any, data: Any, leaves: Iterable[str]) -> tuple[dict[str, A
     """The recipe with its data, changed leaf by leaf, checked as a whole, every default filled in; and the data."""
     tree = recipes.find(recipe)
     tree["data"] = _options(tree.get("data", {}), _data_spec(data))
-    tree = recipes.change(tree, leaves)
+    tree = recipes.change(tree, spelled_out(tree, leaves))
     if "use" not in tree["data"]:
         raise UserError("which data? name a set (`morphogen data` lists them) or a folder or file of yours")
     tree["data"] = resolve(tree["data"])
@@ -112,8 +113,7 @@ def start(recipe: Any, data: Any, leaves: Iterable[str] = (), run: str | Path | 
             raise UserError("several processes need to know where the run is: give --run DIR")
         if int(os.environ["RANK"]) > 0:
             return Run(Path(run), whole, found.facts()), found
-    path = Path(run) if run is not None else _fresh(Path("runs"), _title(recipe, whole["data"]))
-    made = Run.create(path, whole, found.facts())
+    made = Run.create(run or _fresh(Path("runs"), _title(recipe, whole["data"])), whole, found.facts())
     if found.skipped:
         lines = "".join(f"{name}\t{reason}\n" for name, reason in found.skipped)
         (made.path / "skipped.tsv").write_text(lines, encoding="utf-8")

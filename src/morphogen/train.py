@@ -278,7 +278,7 @@ def train(training: Training) -> Iterator[Progress]:
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise
-            raise UserError("batch norm needs more than one number to be a norm; add data, or set norm=none") from None
+            raise UserError("batch norm needs at least two values per channel; add data, or set norm=none") from None
         training.watch(logs)
         if training.step % training.ask_every == 0 and not training.sound():
             training.roll_back(logs)

@@ -8,9 +8,9 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 import torch
@@ -80,6 +80,12 @@ class Values:
 
             written.append(drawing.save(figure, there, note))
         return written
+
+    def stream(self, file: BinaryIO) -> None:
+        """Write it where bytes go by and nothing can be named: in the usual format, without figures beside it."""
+        with tempfile.TemporaryDirectory() as folder:
+            bare = replace(self, beside={})
+            file.write(bare.save(Path(folder) / f"values{self.suffix}")[0].read_bytes())
 
     def _save_codes(self, path: Path, note: Mapping[str, Any], force: bool) -> Path:
         """x, y and names side by side: what `decode` takes, and a data set that can be trained on."""

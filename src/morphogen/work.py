@@ -32,7 +32,9 @@ def labels_of(model: object, label: int | str | None, n: int, device: torch.devi
     told: Vector | None = getattr(model, "labels", None)
     if told is None:
         if label is not None:
-            raise UserError("this model is not told labels, so it makes none of one class; train conditional-vae")
+            raise UserError(
+                "this model is not label-conditional, so it has no classes to choose from; train conditional-vae"
+            )
         return None
     if label is None:
         return torch.arange(n, device=device) % told.length
@@ -101,7 +103,7 @@ def decode_all(model: Decodes, flat: Tensor, label: int | str | None, rows: int)
 
 
 def decode_each(model: Decodes, flat: Tensor, y: Tensor | None) -> Tensor:
-    """Flat codes, each with a label of its own where the model is told labels, to examples on the CPU."""
+    """Flat codes, each with a label of its own where the model is label-conditional, to examples on the CPU."""
     codes = flat.reshape(-1, *model.code.shape).to(device_of(model))
     starts = range(0, len(codes), ROWS)
     return joined([model.decode(codes[i : i + ROWS], None if y is None else y[i : i + ROWS]).cpu() for i in starts])

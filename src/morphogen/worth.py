@@ -42,7 +42,7 @@ class Trial:
         """The means, the difference with its interval, and the verdict."""
         gains = [b - a for a, b in zip(self.without, self.with_made, strict=True)]
         gain, low, high = interval(gains)
-        said = {"right without": _mean(self.without), "right with": _mean(self.with_made), "gain": gain}
+        said = {"accuracy_without": _mean(self.without), "accuracy_with": _mean(self.with_made), "gain": gain}
         return said | {"interval": [low, high], "verdict": verdict(low, high), "gains": gains}
 
 

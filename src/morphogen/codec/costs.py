@@ -32,13 +32,13 @@ def costs(run: OpenRun, data: Data, elbo: float) -> dict[str, Any]:
         file = Path(folder) / "examples.npy"
         np.save(file, stored)
         said = pack([file], Path(folder) / "examples.mgn", learned_of_run(run))
-    coded = said["bits per dimension"]
+    coded = said["bits_per_dimension"]
     return {
         "theory": theory,
         "archive": coded,
         "more": coded / theory - 1 if theory > 0 else None,
-        "archive_bytes": said["bytes of the archive"] - said["of them the model"],
-        "model_bytes": said["of them the model"],
+        "archive_bytes": said["bytes_of_the_archive"] - said["bytes_of_the_model"],
+        "model_bytes": said["bytes_of_the_model"],
         "blocks": said["blocks"],
         "fallbacks": said["fallbacks"],
     }

@@ -115,7 +115,7 @@ class Learned:
         elif told == SKETCH and self.levels == 256:
             x = self.sketcher.decode(data, of, number - NOTCH)
         else:
-            raise UserError("a learned block is damaged: it is told in a way that this reader does not know")
+            raise UserError("a learned block is damaged: it uses an encoding that this version does not support")
         return x.astype(np.uint8).transpose(0, 2, 3, 1)
 
     def accepts(self, tiles: Tiles, back: Tiles) -> bool:

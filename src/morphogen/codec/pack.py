@@ -76,18 +76,18 @@ def _report(out: str | Path, writer: Writer, coder: Coder, told: Told, seconds: 
     said: dict[str, Any] = {
         "archive": str(out),
         "files": told.files,
-        "of them coded as pixels": told.pictures,
-        "bytes read": told.read,
-        "bytes raw": writer.raw,
-        "bytes of the archive": writer.size,
-        "of them the model": writer.profile,
-        "bits per dimension": 8 * pictures / told.dims if told.dims else None,
+        "coded_by_the_model": told.pictures,
+        "bytes_read": told.read,
+        "uncompressed_bytes": writer.raw,
+        "bytes_of_the_archive": writer.size,
+        "bytes_of_the_model": writer.profile,
+        "bits_per_dimension": 8 * pictures / told.dims if told.dims else None,
         "blocks": dict(coder.counts),
         "fallbacks": dict(+coder.fallbacks),
         "seconds": round(seconds, 2),
     }
     if coder.change.levels:
-        said |= {"PSNR, dB": round(coder.change.psnr, 2), "largest error": coder.change.furthest}
+        said |= {"psnr_db": round(coder.change.psnr, 2), "largest_error": coder.change.furthest}
     few = 20
     for name, reasons in (("kept as bytes", told.as_bytes), ("skipped", told.skipped)):
         if reasons:

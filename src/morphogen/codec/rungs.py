@@ -124,7 +124,7 @@ def _ladder(model: ladder, x: Tensor) -> Told:
 def _vae(model: vae, x: Tensor) -> Told:
     space = model.space
     if model.labels is not None:
-        raise UserError("a model that is told labels cannot compress pictures without; train with model.labelled=false")
+        raise UserError("a label-conditional model cannot compress pictures without labels; set model.labelled=false")
     if not isinstance(space, Image):
         raise UserError(
             f"only pictures can be compressed so far, and this is a model of a {space.kind}; use an image set"

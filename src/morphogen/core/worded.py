@@ -78,7 +78,7 @@ def shown(damages: list[str], space: Space) -> Sequence[Chain]:
             troubles.append(str(error))
     if not fits:
         why = "; ".join(troubles) or "none was said"
-        raise UserError(f"damages = {damages} leaves none that fits; give some ({why})")
+        raise UserError(f"damages = {damages}: none of them fits this data ({why}); give at least one that does")
     return cast("Sequence[Chain]", nn.ModuleList(fits))
 
 

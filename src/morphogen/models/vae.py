@@ -122,7 +122,7 @@ class vae(Model):
         return likelihood
 
     def sample(self, n: int, y: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        """New examples; a conditional model that is not told labels goes through them in turn."""
+        """New examples; a conditional model without given labels goes through them in turn."""
         z = tempered(self.prior(self.posterior), n, temperature)
         if self.labels is not None and y is None:
             y = torch.arange(n, device=z.device) % self.labels.length

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from morphogen.leaks import Leaks
     from morphogen.makers import Labelled
     from morphogen.opened import OpenRun
-    from morphogen.worth import Trial
+    from morphogen.worth import Study, Trial
 
 __all__ = ["augment", "worth"]
 
@@ -38,19 +38,22 @@ def augment(
     seed: Seed = 0,
     force: bool = False,
 ) -> dict[str, Any]:
-    """New labelled examples made of labelled ones, in a folder or .npz that `train` reads again. Classes take turns;
-    each example says where it came from; copies of what was seen are left out.
+    """New labelled examples generated from labelled ones, written as a folder or .npz that `train` can read. Classes
+    take turns, each example names its sources, near-duplicates of training examples are dropped.
 
-    data: labelled examples, a set by name, or files; without it, the run's own training examples
-    n: how many
+    data: labelled examples, a data set by name or files; default: the run's own training examples
+    n: number of new examples
     out: a folder, or a file ending in .npz
-    by: samples of a class (a model that is told labels), a mix of two of a class, or jitter of one
-    boldness: of samples and jitter the temperature, of mix the b of Beta(b, b)
-    originals: put the labelled examples beside what was made of them
-    keep_copies: keep what is as near to a training example as hardly any of those are to one another
-    split: which part of a named set
-    seed: the same seed makes the same examples
-    force: overwrite a file that is there
+    by: how they are made: samples of a class (label-conditional models), a mix of two of a class, or jitter of one
+    boldness: temperature for samples and jitter; b of Beta(b, b) for mix
+    originals: put the original examples beside the new ones
+    keep_copies: keep near-duplicates of training examples
+    split: the part of a named data set: train, valid or test
+    seed: random seed
+    force: overwrite existing files
+
+    morphogen augment last -n 500 -o more.npz
+    morphogen augment runs/vae-digits ./scans -o more --by jitter --boldness 0.5
     """
     from morphogen import __version__
     from morphogen.augmenting import make, may_be_written, write
@@ -73,9 +76,9 @@ def augment(
     count = write(out, said, given, data, note, originals, model.space)
     counts = [int((said.made.y == kind).sum()) for kind in given.of_class]
     facts: dict[str, Any] = {"written": str(out), "examples": count, "made": len(said.made), "by": by}
-    facts |= {"of a class": counts[0] if len(set(counts)) == 1 else counts, "tried": said.tried}
-    facts |= {"copies left out": said.left_out, "copies kept": int(said.copied.sum())}
-    facts |= {"examples without a label, left aside": len(data) - len(given.y)}
+    facts |= {"of_each_class": counts[0] if len(set(counts)) == 1 else counts, "tried": said.tried}
+    facts |= {"copies_left_out": said.left_out, "copies_kept": int(said.copied.sum())}
+    facts |= {"unlabelled_skipped": len(data) - len(given.y)}
     if len(said.made) < n:
         facts["short"] = f"{n - len(said.made)} fewer than asked for: what else was made were copies"
     copy = f"nearer to one of {where} than 99 in 100 of those are to one another, or the same"
@@ -120,22 +123,26 @@ def worth(
     split: str = "train",
     seed: Seed = 0,
 ) -> dict[str, Any]:
-    """Whether made examples help a small classifier beside classical augmentation: repeated, paired, with an interval.
+    """Test whether generated examples improve a classifier over ordinary augmentation. Paired repetitions, with a
+    confidence interval of the difference.
 
-    data: labelled examples with others held out for testing; without it, the run's own
-    n: how many examples are made each time
-    by: samples of a class (a model that is told labels), a mix of two of a class, or jitter of one
-    boldness: of samples and jitter the temperature, of mix the b of Beta(b, b)
-    each: labelled examples of each class, drawn anew each time; without it, all
-    seeds: repetitions
-    steps: of teaching, of 128 examples each
-    share: of each batch that is made, where made ones are used
-    split: which part of a named set is learned from
-    seed: of everything that is drawn
+    data: labelled examples, others of which are held out for testing; default: the run's own
+    n: number of generated examples in each repetition
+    by: how they are made: samples of a class (label-conditional models), a mix of two of a class, or jitter of one
+    boldness: temperature for samples and jitter; b of Beta(b, b) for mix
+    each: labelled examples per class, drawn anew in each repetition; default: all
+    seeds: number of repetitions, each with its own random seed
+    steps: training steps of the classifier (batches of 128)
+    share: share of generated examples in each batch
+    split: the part of a named data set that the classifier is trained on
+    seed: random seed
+
+    morphogen worth runs/vae-digits --each 10
+    morphogen worth last --by jitter --seeds 10 --json
     """
     from morphogen.errors import UserError
     from morphogen.makers import Labelled
-    from morphogen.worth import Study, Trial, classical, interval
+    from morphogen.worth import Study, classical, interval
 
     if not 0 < share <= 1:
         raise UserError(f"share = {share:g} is no share of a batch; give more than 0 and at most 1")
@@ -155,13 +162,21 @@ def worth(
         return _made(model, _few(data, model, whole, each, turn), by, n, turn, boldness)
 
     study = Study(model.space, len(data.data.classes), examples, made, test, steps, share, change)
-    trial = Trial()
-    for turn in range(seed, seed + seeds):
-        trial.add(*study.repeat(turn))
-    protocol = {"tested on": f"{sum(len(shown) for shown in test):,} of {where}", "repetitions": seeds, "seed": seed}
-    protocol |= {"labelled": f"{each} of each class, drawn anew" if each else f"all {len(whole.y):,}", "made": n}
-    protocol |= {"by": by, "boldness": boldness, "share of a batch": share, "steps": steps, "classical": words}
+    protocol = {"tested_on": f"{sum(len(shown) for shown in test):,} of {where}", "repetitions": seeds, "seed": seed}
+    labelled = f"{each} of each class, drawn anew" if each else f"all {len(whole.y):,}"
+    protocol |= {"labelled": labelled, "made": n}
+    protocol |= {"by": by, "boldness": boldness, "share_of_a_batch": share, "steps": steps, "classical": words}
+    trial = _repeated(study, range(seed, seed + seeds))
     return _told(trial, by) | {"protocol": protocol | {"interval": "95 %, Student's t of the paired differences"}}
+
+
+def _repeated(study: Study, turns: range) -> Trial:
+    from morphogen.worth import Trial
+
+    trial = Trial()
+    for turn in turns:
+        trial.add(*study.repeat(turn))
+    return trial
 
 
 def _told(trial: Trial, by: str) -> dict[str, Any]:

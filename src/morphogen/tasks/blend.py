@@ -29,14 +29,17 @@ def exchange(
     coarse: Count | None = None,
     seen: Count = 2000,
 ) -> Values:
-    """The style of every example with the content of every other. A row for each style, a column for each content, the
-    examples themselves along the top and down the left.
+    """Style transfer: the style of every example with the content of every other. A row for each style, a column for
+    each content, the originals along the top and down the left.
 
-    data: a set by name, one example of each class of it; or at least two files; without it, the run's own test examples
-    n: at most how many
-    classes: the class of each given file, "3,5", for a model that is told labels
-    coarse: how many layers of latents are content, of a model that has several; without it, the upper half
-    seen: how many training examples say where classes lie, where a model is told no labels
+    data: a data set by name (one example of each class), or at least two files; default: the run's own test examples
+    n: maximum number of examples
+    classes: the class of each given file, "3,5", for a label-conditional model
+    coarse: number of latent layers that are content, in a model with several; default: the upper half
+    seen: training examples from which the class centres are estimated, in a model that is not label-conditional
+
+    morphogen exchange runs/conditional-vae-digits -o styles.png
+    morphogen exchange last three.png five.png --classes 3,5 -o styles.png
     """
     import torch
 
@@ -48,7 +51,7 @@ def exchange(
 
     some = _told(run, _of_each_class(data, n).limited(n), classes)
     if len(some) < 2:
-        raise UserError("an exchange needs two examples at least; give n of 2 or more, or two files")
+        raise UserError("at least two examples are needed; give -n 2 or more, or two files")
     way = exchange_of(run, model, seen, coarse)
     batch: Batch = some.first(n, device_of(model))
     if isinstance(model, Classifies) and (batch.y is None or bool((batch.y < 0).any())):
@@ -120,14 +123,17 @@ def mix(
     steps: Count = 7,
     spherical: bool = False,
 ) -> Values:
-    """Blends of examples through their codes. Of four a square with one in each corner, of other numbers every two half
-    and half; with weights one blend of all, below them.
+    """Blends of examples through their codes. Four examples: a square of blends. Otherwise: every pair, half and
+    half. With --weights: one weighted blend.
 
-    data: a set by name, or at least two files; without it, the run's own test examples
-    n: of how many examples
-    weights: how much of each, with commas: "0.5,0.3,0.2"; they are made to sum to one
-    steps: how many stops a side of the square has
-    spherical: blends are as long as what they are made of, where a mean would be shorter
+    data: a data set by name, or at least two files; default: the run's own test examples
+    n: number of examples to blend
+    weights: weight of each example, "0.5,0.3,0.2"; they are scaled to sum to one
+    steps: number of blends along a side of the square
+    spherical: keep the length of the codes (spherical interpolation)
+
+    morphogen mix last -o blends.png
+    morphogen mix runs/vae-digits a.png b.png --weights 0.7,0.3 -o blend.png
     """
     from morphogen.blending import blend, corners, one, pairs
     from morphogen.errors import UserError
@@ -137,7 +143,7 @@ def mix(
 
     batch: Batch = data.first(n, device_of(model))
     if len(batch) < 2:
-        raise UserError("a blend needs two examples at least; give n of 2 or more, or two files")
+        raise UserError("at least two examples are needed; give -n 2 or more, or two files")
     if weights is not None:
         shares = one(numbers("weights", weights), len(batch))
     else:

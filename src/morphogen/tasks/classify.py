@@ -29,15 +29,18 @@ def classify(
     out: Path | None = None,
     force: bool = False,
 ) -> dict[str, Any]:
-    """Which class each example is of, with its probability; where labels are known, how often that is right.
+    """The class of each example with its probability; where labels are known, the accuracy.
 
-    data: a set by name, or files; without it, the run's own test examples
-    n: only the first so many
-    by: who says it: the model itself, a linear probe of its codes, labels spread among them, or clusters of its prior
-    sure: below this probability no class is said
-    most: how many examples are listed
-    out: a table (.csv) of all examples, or a picture (.png) of which classes are taken for which
-    force: overwrite what is there
+    data: a data set by name, or files; default: the run's own test examples
+    n: only the first N examples
+    by: which classifier: the model, a linear probe of its codes, neighbours among them, or clusters of its prior
+    sure: abstain below this probability
+    most: number of examples listed
+    out: a table (.csv) of all examples, or the confusion matrix as a picture (.png)
+    force: overwrite existing files
+
+    morphogen classify last
+    morphogen classify runs/few-labels-mnist ./scans --sure 0.9 -o classes.csv
     """
     from morphogen import verdicts
     from morphogen.errors import UserError

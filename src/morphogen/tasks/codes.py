@@ -18,10 +18,13 @@ __all__ = ["decode", "encode"]
 
 @task(exact=True)
 def encode(model: Encodes, data: Data, n: Count | None = None) -> Values:
-    """The codes of examples, with their labels and names: x, y and names of an .npz, or .npy or .csv.
+    """The codes (latent means) of examples, with their labels and names: x, y and names in an .npz, or .npy or .csv.
 
-    data: a set by name, or files; without it, the run's own test examples
-    n: only the first so many
+    data: a data set by name, or files; default: the run's own test examples
+    n: only the first N examples
+
+    morphogen encode last -o codes.npz
+    morphogen encode runs/vae-digits ./scans -o codes.csv
     """
     import torch
 
@@ -43,10 +46,13 @@ def encode(model: Encodes, data: Data, n: Count | None = None) -> Values:
 
 @task(exact=True)
 def decode(model: Decodes, codes: Codes, *, label: str | None = None) -> Values:
-    """Examples from codes, as `encode` writes them.
+    """Examples decoded from codes, as `encode` writes them.
 
-    codes: .npz, .npy or .csv files with a code in each row
-    label: of which class, for a model that is told labels
+    codes: .npz, .npy or .csv files with one code in each row
+    label: class of the results, for a label-conditional model
+
+    morphogen decode last codes.npz -o back.png
+    morphogen decode runs/conditional-vae-digits codes.npy --label 7 -o sevens.png
     """
     from morphogen.examples import ROWS
     from morphogen.values import Values

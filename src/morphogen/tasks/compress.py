@@ -26,17 +26,20 @@ def compress(
     max_error: Count | None = None,
     force: bool = False,
 ) -> dict[str, Any]:
-    """Files and folders into one archive, exact unless told otherwise: pictures by the model, the rest by deflate.
+    """Files and folders into one archive, lossless unless told otherwise: pictures by the model, the rest by deflate.
 
     model: the folder of a run, or a profile file
     files: files and folders; - is standard input
-    out: the archive to write, .mgn by custom; - is standard output
-    exact: PNG and NPZ files come back with the very same bytes, not only the same content
-    paranoid: decode every block by the second implementation too, before it is trusted; usually a sample
+    out: the archive to write, usually .mgn; - is standard output
+    exact: restore PNG and NPZ files byte for byte, not only their contents
+    paranoid: decode every block by the second implementation too; by default only a sample is
     reference: leave the model out of the archive, which then opens only with --model
-    loss: round latents, about as much as the model was trained to do without for 1, twice that for 2; from 1/16 to 16
-    max_error: no level of a picture comes back further off than this
-    force: overwrite what is there
+    loss: lossy: round the latents; 1 loses about what the model was trained to ignore, 2 twice that; from 1/16 to 16
+    max_error: lossy: no pixel level is off by more than this
+    force: overwrite existing files
+
+    morphogen compress last pictures -o pictures.mgn
+    morphogen compress runs/ladder-mnist scans -o scans.mgn --reference
     """
     from morphogen.codec.learned import learned_of
     from morphogen.codec.pack import pack
@@ -63,14 +66,17 @@ def decompress(
     recover: bool = False,
     force: bool = False,
 ) -> dict[str, Any]:
-    """The files of an archive, checked before the first of them takes its place.
+    """Extract the files of an archive; everything is verified before the first file is put in place.
 
     archive: a file that `compress` wrote; - is standard input
-    out: the folder to put them into; - is standard output, for one file
-    extract: only the file of this name; of an archive, no more is read than that needs
-    model: the run or profile of an archive that holds no model itself
+    out: the folder to extract to; - is standard output, for one file
+    extract: only the file of this name; no more of the archive is read than that needs
+    model: the run or profile, for an archive without its model
     recover: save what can be saved of a damaged archive, and list what cannot
-    force: overwrite what is there
+    force: overwrite existing files
+
+    morphogen decompress pictures.mgn -o pictures
+    morphogen decompress scans.mgn --extract scans/01.png -o one --model runs/ladder-mnist
     """
     from morphogen.codec.learned import learned_of
     from morphogen.codec.unpack import unpack
@@ -81,9 +87,12 @@ def decompress(
 
 @task
 def contents(archive: str) -> list[dict[str, Any]]:
-    """What is in an archive: names, sizes, what they take, and how they are coded.
+    """List an archive: names, sizes, compressed sizes, and how each file is coded.
 
     archive: a file that `compress` wrote; - is standard input
+
+    morphogen contents pictures.mgn
+    morphogen contents pictures.mgn --json
     """
     from morphogen.codec.unpack import contents as listed
 

@@ -32,16 +32,19 @@ def detect(
     out: Path | None = None,
     force: bool = False,
 ) -> dict[str, Any]:
-    """Which examples are odd: a p-value for each, the oddest first, and what is odd about it.
+    """Anomaly detection: a p-value for each example, the most anomalous first, and what is unusual about it.
 
-    data: a set by name, or files; without it, the run's own test examples
-    n: only the first so many
-    false_alarms: of examples like those that the run was trained on, at most this share is called odd
-    scores: which of the oddities shelf, with commas between them; without it, the usual ones that the model can give
-    normal: a set by name, or a file, of normal examples: how well the two are told apart (AUROC)
-    most: how many are listed
-    out: a sheet (.png) of those that are listed, with maps of where they are odd, or a table (.csv) of all examples
-    force: overwrite what is there
+    data: a data set by name, or files; default: the run's own test examples
+    n: only the first N examples
+    false_alarms: false-alarm rate: the share of normal examples that may be called odd
+    scores: which anomaly scores, "typicality,residual"; default: the usual ones that the model supports
+    normal: a data set by name, or a file, of normal examples, to report how well the two are separated (AUROC)
+    most: number of examples listed
+    out: a picture (.png) of the examples listed, with anomaly maps, or a table (.csv) of all examples
+    force: overwrite existing files
+
+    morphogen detect last ./new-scans -o odd.png
+    morphogen detect runs/vae-mnist fashion-mnist --normal mnist --false-alarms 0.01
     """
     from morphogen.examples import find_examples
     from morphogen.metrics.separation import area

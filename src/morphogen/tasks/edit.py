@@ -33,18 +33,21 @@ def direction(
     n: Count = 2000,
     split: str = "train",
 ) -> dict[str, Any]:
-    """Learn a direction of the code from examples that have something and examples that lack it. It is kept in the run,
-    in place of one of the same name.
+    """Learn a direction of the latent space from examples with and without an attribute. It is kept in the run, in
+    place of one of the same name.
 
-    name: what it is called from now on
-    data: examples with labels, the run's own training examples if not given; with lacking, the examples that have it
-    of: a class, which the direction leads to
-    against: the class that it comes from; without it, all the rest
-    lacking: in place of classes: a file, a folder or a set of examples that lack it
-    attribute: in place of classes: one number for each example, FILE.npy, FILE.npz:NAME or FILE.csv:NAME
-    by: how; without it, by discriminant where there are enough examples for one
-    n: at most so many examples of either kind
-    split: which part of a named set
+    name: name of the direction
+    data: labelled examples, or with --lacking those with the attribute; default: the run's own training examples
+    of: the class that the direction leads to
+    against: the class that it starts from; default: all the others
+    lacking: instead of classes: a file, a folder or a data set of examples without the attribute
+    attribute: instead of classes: one number per example, FILE.npy, FILE.npz:NAME or FILE.csv:NAME
+    by: how; default: discriminant where there are enough examples, means otherwise
+    n: maximum number of examples of either kind
+    split: the part of a named data set: train, valid or test
+
+    morphogen direction runs/vae-digits eightness --of 8 --against 3
+    morphogen direction last smile ./smiling --lacking ./neutral
     """
     import torch
 
@@ -91,7 +94,11 @@ def _said(name: str, groups: Sides, facts: dict[str, Any]) -> dict[str, Any]:
 
 @task
 def directions(run: OpenRun) -> list[dict[str, Any]]:
-    """The directions that a run knows, with what each separates."""
+    """The directions that a run has learned, with what each separates.
+
+    morphogen directions last
+    morphogen directions runs/vae-digits --json
+    """
     from morphogen import steering
 
     return steering.listed(run.run, run.model)
@@ -107,13 +114,16 @@ def edit(
     by: Strengths,
     steps: Count = 1,
 ) -> Values:
-    """Examples changed along directions, each above its result. With steps a row each, from minus to plus (as a gif, a
-    walk).
+    """Examples moved along learned directions, each above its result. With --steps a row each, from minus to plus (as
+    a gif, an animation).
 
-    data: a set by name, or files; without it, the run's own test examples
-    n: how many
-    by: how far along which directions, in standard deviations of codes: "smile=1.5, age=-1"
-    steps: how many stops from minus to plus as far
+    data: a data set by name, or files; default: the run's own test examples
+    n: number of examples
+    by: how far along which directions, in standard deviations of the codes: "smile=1.5, age=-1"
+    steps: number of stops between minus and plus
+
+    morphogen edit runs/vae-digits --by eightness=2 -o edited.png
+    morphogen edit last face.png --by "smile=1.5, age=-1" --steps 7 -o faces.gif
     """
     import torch
 
@@ -153,13 +163,16 @@ def above(originals: Tensor, results: Tensor) -> tuple[Tensor, int]:
 def combine(
     model: Autoencodes, terms: list[str], *, run: OpenRun, n: Count = 500, label: str | None = None, fit: bool = False
 ) -> Values:
-    """Arithmetic with codes: A - B + C, where each is a class of the run's data, a file, a folder or a set. It
-    stands for the mean of its codes; every term in a row, and what comes of them last.
+    """Arithmetic with codes: A - B + C, of classes, files, folders or data sets. Each stands for the mean of its codes;
+    every term is shown in a row, and the result last.
 
-    terms: A - B + C, with blanks between
-    n: how many examples of a class or a set are averaged
-    label: of which class the result is, for a model that is told labels
-    fit: make files of another size fit the model
+    terms: A - B + C, separated by spaces
+    n: number of examples of a class or a data set that are averaged
+    label: class of the result, for a label-conditional model
+    fit: resize files to what the model takes
+
+    morphogen combine runs/vae-digits 8 - 3 + 5 -o sum.png
+    morphogen combine last glasses - plain + ./me.png -o sum.png
     """
     import torch
 

@@ -29,14 +29,17 @@ def traverse(
     width: Amount = 3.0,
     label: str | None = None,
 ) -> Values:
-    """Change one dimension of the code at a time: a row for each active one, the liveliest first. A model that knows
-    which ways of its code matter (a gan) goes those.
+    """Latent traversal: change one dimension of the code at a time, a row each, most active first. A GAN uses its own
+    principal directions.
 
-    data: examples that say how the codes lie; without it, the run's own test examples
-    n: at most how many dimensions
-    steps: how many columns
-    width: from minus to plus so many standard deviations of the codes
-    label: of which class, for a model that is told labels
+    data: examples from which the spread of the codes is estimated; default: the run's own test examples
+    n: maximum number of dimensions
+    steps: number of columns
+    width: range in standard deviations of the codes, from minus to plus
+    label: class of the results, for a label-conditional model
+
+    morphogen traverse last -o traversal.png
+    morphogen traverse runs/beta-vae-sprites -n 5 --steps 9 -o traversal.png
     """
     import torch
 
@@ -87,11 +90,14 @@ def manifold(
     *,
     label: str | None = None,
 ) -> Values:
-    """The plane of a 2-D code: a grid of decoded codes and, beside it, the codes of examples by label.
+    """The plane of a 2-D code: a grid of decoded codes and, beside it, a scatter plot of examples by label.
 
-    data: examples whose codes are drawn; without it, the run's own test examples
-    n: how many codes a side
-    label: of which class the grid is, for a model that is told labels
+    data: examples for the scatter plot; default: the run's own test examples
+    n: number of grid points along each side
+    label: class of the grid, for a label-conditional model
+
+    morphogen manifold last -o plane.png
+    morphogen manifold runs/vae-digits -n 30 -o plane.png
     """
 
     from morphogen import figures

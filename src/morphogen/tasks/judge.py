@@ -28,14 +28,17 @@ def judge(
     samples: Path | None = None,
     seed: Seed = 0,
 ) -> dict[str, Any]:
-    """How good samples are: distances to held-out examples, precision and recall, modes, copies.
+    """Quality of samples: FID, KID and other distances to held-out examples, precision and recall, modes, copies.
 
-    data: the examples to compare with, a set by name, or files; without it, the run's own test examples
-    n: how many samples are drawn, and at most how many examples they are compared with
-    features: what is looked at: pixels, pairs (of symbols), own, own:SET or inception:FILE@SHA256
-    scores: of fid, kid, precision, recall, density, coverage, swd, is, modes, copies; without it, all that fit
-    samples: a file or folder of samples to judge in place of the model's own
-    seed: of the samples, and of all that scores draw
+    data: the examples to compare with, a data set by name or files; default: the run's own test examples
+    n: number of samples, and maximum number of examples to compare with
+    features: feature extractor: pixels, pairs (of symbols), own, own:SET or inception:FILE@SHA256
+    scores: any of fid, kid, precision, recall, density, coverage, swd, is, modes, copies; default: all that apply
+    samples: a file or folder of samples, instead of drawing from the model
+    seed: random seed
+
+    morphogen judge last -n 2000
+    morphogen judge runs/mnist-gan-mnist mnist --scores fid,kid --json
     """
     from morphogen import judges
     from morphogen.judging import Case, some

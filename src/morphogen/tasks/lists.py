@@ -12,7 +12,11 @@ __all__ = ["checks", "data", "recipe", "recipes", "tasks"]
 
 @task
 def recipes() -> list[dict[str, Any]]:
-    """The recipes that ship with the package."""
+    """The recipes that ship with the package.
+
+    morphogen recipes
+    morphogen recipes --json
+    """
     from morphogen import recipe as shelf
 
     return [{"recipe": name, "summary": shelf.summary(name)} for name in shelf.names()]
@@ -20,7 +24,11 @@ def recipes() -> list[dict[str, Any]]:
 
 @task
 def data() -> list[dict[str, Any]]:
-    """The data sets that are known by name, and what else can be data."""
+    """The data sets that are known by name, and what else can be data.
+
+    morphogen data
+    morphogen data --json
+    """
     from morphogen.core.build import describe, names
 
     told = {name: describe("data", name) for name in names("data")}
@@ -32,23 +40,30 @@ def data() -> list[dict[str, Any]]:
 
 @task
 def tasks() -> list[dict[str, Any]]:
-    """What can be done, and what each task needs."""
+    """What can be done, and what each task needs.
+
+    morphogen tasks
+    morphogen tasks --json
+    """
     from morphogen.tasks.task import tasks as known
 
     return [{"task": t.name, "needs": _needs(t.needs), "summary": t.summary} for t in known().values()]
 
 
 def _needs(word: str) -> str:
-    return {"": "nothing", "OpenRun": "a run", "Model": "a run"}.get(
+    return {"": "nothing", "OpenRun": "a run", "RunFolder": "a run", "Model": "a run"}.get(
         word, f"a run whose model {word[:1].lower()}{word[1:]}"
     )
 
 
 @task
 def recipe(file: Path) -> dict[str, Any]:
-    """The recipe that an output carries: the run, the seed and the arguments that made it.
+    """The recipe inside an output file: the run, the seed and the arguments that made it.
 
-    file: a .png, .gif, .wav, .jsonl, .csv or .npz of ours
+    file: a .png, .gif, .wav, .jsonl, .csv or .npz written by Morphogen
+
+    morphogen recipe grid.png
+    morphogen recipe codes.npz --json
     """
     from morphogen import files
     from morphogen.errors import UserError
@@ -61,7 +76,11 @@ def recipe(file: Path) -> dict[str, Any]:
 
 @task
 def checks() -> dict[str, Any]:
-    """Versions, devices, compiler, extras and data of this machine: what to paste into a bug report."""
+    """Versions, devices, compiler, extras and data of this machine: paste it into a bug report.
+
+    morphogen checks
+    morphogen checks --json
+    """
     import os
     import platform
 

@@ -26,10 +26,13 @@ def sample(
 ) -> Values:
     """New examples, drawn from the prior.
 
-    n: how many
-    seed: the same seed draws the same examples, and more of them are the same and more
-    temperature: below 1 stays closer to the middle of what the model learned
-    label: of which class, for a model that is told labels
+    n: number of examples
+    seed: random seed: same seed, same examples; a larger -n adds further ones
+    temperature: below 1: closer to the centre of the prior, less varied
+    label: class of the examples, for a label-conditional model
+
+    morphogen sample last -n 16 -o grid.png
+    morphogen sample runs/conditional-vae-digits --label 7 --seed 1 -o sevens.png
     """
     from morphogen.core import noise
     from morphogen.core.noise import Noise
@@ -51,10 +54,13 @@ def sample(
 
 @task
 def reconstruct(model: Autoencodes, data: Data, n: Count = 32) -> Values:
-    """Examples as the model sees them: each above its reconstruction.
+    """Examples encoded and decoded again: each original above its reconstruction.
 
-    data: a set by name, or files; without it, the run's own test examples
-    n: how many
+    data: a data set by name, or files; default: the run's own test examples
+    n: number of examples
+
+    morphogen reconstruct last -o back.png
+    morphogen reconstruct runs/vae-digits ./scans -n 8 -o back.png
     """
     import torch
 
@@ -81,12 +87,15 @@ def interpolate(
     steps: Count = 10,
     spherical: bool = False,
 ) -> Values:
-    """Walks from example to example through the codes: a row for each pair; as a gif, one walk through all.
+    """Latent interpolation: walks from example to example, a row for each pair; as a gif, one walk through all.
 
-    data: a set by name, or at least two files; without it, the run's own test examples
-    n: between how many examples
-    steps: how many stops a walk has, both ends included
-    spherical: along the arc of a sphere rather than a straight line
+    data: a data set by name, or at least two files; default: the run's own test examples
+    n: number of examples to walk between
+    steps: number of stops of a walk, both ends included
+    spherical: spherical interpolation instead of straight lines
+
+    morphogen interpolate last -o walk.gif
+    morphogen interpolate runs/vae-digits a.png b.png --steps 15 -o walk.png
     """
     import torch
 
@@ -97,7 +106,7 @@ def interpolate(
 
     batch: Batch = data.first(n, device_of(model))
     if len(batch) < 2:
-        raise UserError("a walk needs two examples at least; give n of 2 or more, or two files")
+        raise UserError("at least two examples are needed; give -n 2 or more, or two files")
     z = model.encode(batch.x, batch.y).float()
     start = torch.arange(len(z) if len(z) > 2 else 1)  # more than two: the last walk leads back to the first example
     end = (start + 1) % len(z)

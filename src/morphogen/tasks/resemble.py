@@ -28,13 +28,16 @@ def resemble(
     samples: Path | None = None,
     seed: Seed = 0,
 ) -> dict[str, Any]:
-    """How good new rows of a table are: columns, pairs of columns, what can be learned from them, privacy.
+    """Quality of generated rows of a table: columns, pairs of columns, train on made and test on real, privacy.
 
-    data: held-out rows to compare with; without it, the run's own test rows
-    n: how many rows are made; without it, as many as there are training rows
-    target: the column that is told from the others; without it, the last
-    samples: a file of rows to look at in place of the model's own
-    seed: of the rows, and of all that learners draw
+    data: held-out rows to compare with; default: the run's own test rows
+    n: number of rows; default: as many as there are training rows
+    target: the column that classifiers predict from the others; default: the last
+    samples: a file of rows to look at, instead of drawing from the model
+    seed: random seed
+
+    morphogen resemble last
+    morphogen resemble runs/tabular-customers --target income --json
     """
     from morphogen.core.table import Table
     from morphogen.errors import UserError, did_you_mean
@@ -54,7 +57,7 @@ def resemble(
     try:
         said["downstream"] = downstream(real, new, held, space, place, seed=seed)
     except UserError as refusal:
-        said["downstream"] = {"not measured": str(refusal)}
+        said["downstream"] = {"not_measured": str(refusal)}
     said["privacy"] = privacy(train, test, made, space, seed=seed)
     said["protocol"] = {
         "rows": f"{len(made):,} made, {len(train):,} training, {len(test):,} held out ({data.split})",
@@ -107,7 +110,7 @@ def _pairs(new: Any, real: Any, held: Any, space: Table) -> dict[str, Any]:
 
 def _told(ours: dict[str, float], theirs: dict[str, float]) -> dict[str, Any]:
     if not ours:
-        return {"not measured": "there is one column"}
+        return {"not_measured": "there is one column"}
     worst = max(ours, key=lambda name: ours[name])
     mean, held = (sum(found.values()) / max(len(found), 1) for found in (ours, theirs))
     return {"mean": mean, "held_out": held, "worst": ours[worst], "which": worst}

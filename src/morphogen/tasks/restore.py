@@ -41,18 +41,21 @@ def restore(
     label: str | None = None,
     seed: Seed = 0,
 ) -> Values:
-    """Undo damage: what is missing, noisy, blurred, small or grey becomes whole, with draws and a 90 % interval.
+    """Undo damage: inpainting, denoising, deblurring, super-resolution, colour, with draws and a 90 % interval.
 
-    data: files that are damaged, or with --harm clean ones
-    n: only the first so many
-    damage: what happened, e.g. noise=0.2, mask=half, mask=hole.png, "shrink=4 + noise=0.05"; of tables: empty cells
-    harm: damage clean examples first, and say how near to them one comes back
-    samples: draws of each example; an interval of 90 % takes 19 at least
-    by: how codes are found: by descent, in turn with the pixels, or by weights (the usual way for tables)
-    tiles: pictures larger than the model's, all of one size, by tiles that overlap
-    split: which part of a named set: train, valid or test
-    label: the class of the given files, for a model that is told labels
-    seed: of all draws
+    data: damaged files, or with --harm clean ones
+    n: only the first N examples
+    damage: what happened, e.g. noise=0.2, mask=half, mask=hole.png, "shrink=4 + noise=0.05"; for tables: empty cells
+    harm: corrupt clean examples first, then report the restoration error
+    samples: draws for each example; a 90 % interval takes at least 19
+    by: how codes are found: by descent, by gibbs (in turn with the pixels), or by weights (default for tables)
+    tiles: restore pictures larger than the model's, all of one size, by overlapping tiles
+    split: the part of a named data set: train, valid or test
+    label: class of the given files, for a label-conditional model
+    seed: random seed
+
+    morphogen restore runs/restorer-mnist old.png --damage mask=hole.png -o whole.png
+    morphogen restore last --harm --damage noise=0.2 -n 8 -o denoised.png
     """
     from morphogen.damaging import damaged_examples
     from morphogen.errors import UserError

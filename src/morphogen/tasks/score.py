@@ -29,13 +29,16 @@ def score(
     seed: Seed = 0,
     bits: bool = False,
 ) -> dict[str, Any]:
-    """How likely examples are: log p(x) by importance sampling, the ELBO as rate + distortion, bits, active units.
+    """Likelihood of examples: log p(x) by importance sampling, the ELBO as rate + distortion, bits, active units.
 
-    data: a set by name, or files; without it, the run's own test examples
-    n: only the first so many
-    samples: codes drawn for each example; more of them come closer to log p(x), from below
-    seed: of those draws
-    bits: what the examples should cost in an archive by theory, too, and what they do cost
+    data: a data set by name, or files; default: the run's own test examples
+    n: only the first N examples
+    samples: importance samples for each example; more of them bring the lower bound closer to log p(x)
+    seed: random seed
+    bits: the bits that the examples should take in an archive by theory, and the bits that they do take
+
+    morphogen score last -n 1000
+    morphogen score runs/mnist-mnist mnist --samples 1000 --json
     """
     from morphogen.abilities import Unable
     from morphogen.metrics.likelihood import log_likelihood
@@ -60,11 +63,14 @@ def score(
 
 @task(exact=True)
 def fidelity(model: Autoencodes, data: Data, n: Count | None = None) -> dict[str, Any]:
-    """How far reconstructions are from their originals: root mean square, or the share of symbols that are wrong. Of
-    pictures and sounds also how much fine detail is left: below 1 they are blurred.
+    """Reconstruction error: root mean square, or the share of wrong symbols. For pictures and sounds also the share
+    of fine detail that is left: below 1 they are blurred.
 
-    data: a set by name, or files; without it, the run's own test examples
-    n: only the first so many
+    data: a data set by name, or files; default: the run's own test examples
+    n: only the first N examples
+
+    morphogen fidelity last
+    morphogen fidelity runs/vae-digits ./scans --json
     """
     from morphogen.metrics.detail import fine, has_detail
     from morphogen.work import device_of
@@ -92,12 +98,15 @@ def fidelity(model: Autoencodes, data: Data, n: Count | None = None) -> dict[str
 def evaluate(
     run: OpenRun, data: Data, n: Count | None = None, *, samples: Count = 500, seed: Seed = 0
 ) -> dict[str, Any]:
-    """Every metric that fits the model, with its protocol, kept in RUN/scores.json and told in RUN/report.md.
+    """Every metric that fits the model, with its protocol; kept in RUN/scores.json and RUN/report.md.
 
-    data: a set by name, or files; without it, the run's own test examples
-    n: only the first so many
-    samples: codes drawn for each example
-    seed: of those draws
+    data: a data set by name, or files; default: the run's own test examples
+    n: only the first N examples
+    samples: importance samples for each example
+    seed: random seed
+
+    morphogen evaluate last
+    morphogen evaluate runs/vae-digits -n 500 --samples 100 --json
     """
     from morphogen import figures, report
 
@@ -112,7 +121,7 @@ def evaluate(
         try:
             said[name] = getattr(run, by)(few, **how)
         except UserError as refusal:  # the model is unable, or the examples are too few for that metric
-            said[name] = {"not measured": str(refusal)}
+            said[name] = {"not_measured": str(refusal)}
     said |= _apart(said.pop("samples"))
     figures.curves(run.run)
     written = report.write(run.run, said)

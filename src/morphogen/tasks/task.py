@@ -4,11 +4,14 @@
     def sample(model: Samples, n: Count = 64, *, seed: Seed = 0) -> Values:
         \"\"\"New examples, drawn from the prior.
 
-        n: how many
-        seed: the same seed draws the same examples
+        n: number of examples
+        seed: random seed
+
+        morphogen sample last -n 16 -o grid.png
         \"\"\"
 
 The first argument is an ability (a protocol of core/model.py or abilities.py), an `OpenRun`, or an ordinary argument.
+A task that reads a run's folder alone takes `run: RunFolder`, and no torch is loaded for it.
 A task of a model that needs its folder, too, takes `run: OpenRun` among the others, and nobody has to give it.
 Before `*` stand the words of a command line, after it the options; a one-letter argument is an option too. The words
 for types are listed in words.py. Nothing heavy is imported by a module of tasks/ before a task runs: `--help` reads
@@ -27,6 +30,7 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from morphogen.errors import UserError, did_you_mean
+from morphogen.facts import readable
 from morphogen.tasks.words import READERS, reader
 
 __all__ = [
@@ -77,10 +81,14 @@ class Argument:
 
 # How data is opened: arguments that every task on data takes without naming them.
 OPENING = (
-    Argument("split", "str", help="which part of a named set: train, valid or test (the usual one)"),
-    Argument("label", "str", help="the class of the given files, for a model that is told labels"),
-    Argument("binary", "Literal[dynamic, static, threshold]", help="another binarisation of a named set"),
-    Argument("fit", "bool", default=False, help="make files of another size fit the model"),
+    Argument("split", "str", help="the part of a named data set: train, valid or test (default)"),
+    Argument("label", "str", help="class of the given files, for a label-conditional model"),
+    Argument(
+        "binary",
+        "Literal[dynamic, static, threshold]",
+        help="binarisation of a named data set, where not the model's own",
+    ),
+    Argument("fit", "bool", default=False, help="resize files to what the model takes"),
 )
 
 
@@ -93,6 +101,7 @@ class Task:
     group: str
     summary: str  # its first sentence
     about: str  # all that is said of it before its arguments
+    examples: tuple[str, ...]  # command lines to copy
     needs: str
     arguments: tuple[Argument, ...]
     gives: str
@@ -141,7 +150,9 @@ def task(function: Callable[..., Any] | None = None, *, exact: bool = False) -> 
 def _put(function: Function, exact: bool) -> Function:
     """What a function's signature and documentation say of it, among the tasks."""
     said, _, rest = (inspect.getdoc(function) or "").partition("\n\n")
-    helps = dict(line.split(": ", 1) for line in rest.splitlines() if ": " in line)
+    lines = rest.splitlines()
+    examples = tuple(line for line in lines if line.startswith("morphogen "))
+    helps = dict(line.split(": ", 1) for line in lines if ": " in line and line not in examples)
     about = " ".join(said.split())
     signature = inspect.signature(function)
     parameters = list(signature.parameters.values())
@@ -153,6 +164,7 @@ def _put(function: Function, exact: bool) -> Function:
         group=group,
         summary=about.partition(". ")[0].rstrip("."),
         about=about,
+        examples=examples,
         needs=needs,
         arguments=_arguments([p for p in parameters[bool(needs) :] if p.annotation != "OpenRun"], helps),
         gives=str(signature.return_annotation),
@@ -205,7 +217,7 @@ def as_function(task: Task, perform: Callable[[dict[str, Any]], Any]) -> Callabl
     def function(*positional: Any, **named: Any) -> Any:
         if len(positional) > len(words):
             raise UserError(f"{task.name} takes at most {len(words)} arguments, not {len(positional)}")
-        return perform(dict(zip(words, positional, strict=False)) | named)
+        return readable(perform(dict(zip(words, positional, strict=False)) | named))
 
     function.__name__ = task.name
     function.__doc__ = inspect.getdoc(task.function)

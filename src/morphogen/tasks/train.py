@@ -22,24 +22,30 @@ LIMITS = ("steps", "epochs", "minutes")
 def train(
     recipe: str,
     data: str | None = None,
-    leaves: list[str] = [],  # noqa: B006  (never written to)
+    settings: list[str] = [],  # noqa: B006  (never written to)
     *,
     run: Path | None = None,
     dry_run: bool = False,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Train a recipe on data; any leaf of the recipe can be changed.
+    """Train a recipe on data; any setting of the recipe can be changed.
 
     recipe: a name that `morphogen recipes` lists, or a .toml file
-    data: a name that `morphogen data` lists, or a folder or file of yours; without it, the recipe's own
-    leaves: model.latent=64 train.minutes=10 data.limit=5000 seed=1 ...
-    run: the folder to make, runs/<recipe>-<data> if none is named; after torchrun, which eats --run, write run=DIR
-    dry_run: train one batch, say what would happen, and leave nothing behind
+    data: a name that `morphogen data` lists, or a folder or file; default: the data of the recipe
+    settings: NAME=VALUE, e.g. steps=5000 batch=64 lr=3e-4 model.latent=64; `morphogen recipes RECIPE` lists them
+    run: the folder to make (default runs/RECIPE-DATA); after torchrun, which takes --run for itself, write run=DIR
+    dry_run: two steps in a folder that is thrown away: what would be trained, on what, and for how long
     quiet: no progress
-    """
-    from morphogen import session
 
-    words = list(leaves)
+    morphogen train vae digits steps=2000
+    morphogen train beta-vae ./pictures minutes=10 model.latent=64 --run runs/mine
+    """
+    import os
+
+    from morphogen import session
+    from morphogen.catalogue import write_origin
+
+    words = list(settings)
     if isinstance(data, str) and "=" in data and not _exists(data):  # RECIPE leaf=value: no data was named
         words, data = [data, *words], None
     for word in [word for word in words if word.startswith("run=")]:
@@ -49,6 +55,8 @@ def train(
     if dry_run:
         return rehearse(recipe, spec, words)
     made, found = session.start(recipe, spec, words, run)
+    if os.environ.get("RANK", "0") == "0":
+        write_origin(made.path, recipe, words)
     try:
         return _finish(made, session.fit(made, found, quiet=quiet))
     except UserError:
@@ -59,19 +67,23 @@ def train(
 @task
 def resume(
     run: OpenRun,
-    leaves: list[str] = [],  # noqa: B006  (never written to)
+    settings: list[str] = [],  # noqa: B006  (never written to)
     *,
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Go on with a run that was stopped, or train a finished one for longer.
 
-    leaves: what may change now: train.steps=40000 train.save_every=500 device=cuda precision=float32 ...
+    settings: what may change now: steps=40000 save_every=500 device=cuda precision=float32 ...
     quiet: no progress
+
+    morphogen resume last
+    morphogen resume runs/vae-digits steps=40000
     """
     from morphogen import session
+    from morphogen.shorthand import spelled_out
 
-    if leaves:
-        _change(run.run, leaves)
+    if settings:
+        _change(run.run, spelled_out(run.run.recipe, settings))
     return _finish(run.run, session.fit(run.run, quiet=quiet))
 
 
@@ -177,6 +189,6 @@ def rehearse(recipe: Any, data: Any, leaves: list[str]) -> dict[str, Any]:
             "precision": str(training.precision).removeprefix("torch."),
             "batch": training.batch,
             "length": steps_take or f"{minutes:g} minutes",
-            "first step": {k: v for k, v in (first.record or {}).items() if k not in ("step", "fraction", "time")},
+            "first_step": {k: v for k, v in (first.record or {}).items() if k not in ("step", "fraction", "time")},
             "written": "nothing: this was a dry run",
         }

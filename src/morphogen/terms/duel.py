@@ -102,7 +102,7 @@ class duel(Duel):
 
     def join(self, model: Model) -> None:
         if getattr(model, "labels", None) is not None:
-            raise UserError("a duel's critic is not told labels: set model.labelled=false, or use a conditional gan")
+            raise UserError("the critic of a duel takes no labels: set model.labelled=false, or use a conditional gan")
         must_be_smooth(cast("Any", model).likelihood, "duel")
 
     def seen(self, x: Tensor) -> Tensor:
