@@ -17,10 +17,13 @@ __all__ = ["leaf_words", "train_and_open"]
 
 def train_and_open(recipe: Any, data: Any, leaves: Mapping[str, Any], more: dict[str, Any]) -> OpenRun:
     """Train and open; what is neither `y`, `run` nor `quiet` is a setting."""
+    import torch
+
     y, run, quiet = more.pop("y", None), more.pop("run", None), bool(more.pop("quiet", False))
     data = _at_hand(data, y)
     words = leaf_words(dict(leaves) | more)
-    facts = train(recipe, data, words, run=None if run is None else Path(run), quiet=quiet)
+    with torch.inference_mode(False), torch.enable_grad():  # whatever the caller is in the middle of
+        facts = train(recipe, data, words, run=None if run is None else Path(run), quiet=quiet)
     return OpenRun(facts["run"])
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from morphogen.core.batch import BLANK
 from morphogen.data.labels import NAMES
+from morphogen.data.npz import Arrays, labels_in
 from morphogen.errors import UserError
 
-__all__ = ["labels_beside"]
+__all__ = ["labels_at_hand", "labels_beside"]
 
 
 def labels_beside(
@@ -27,8 +28,20 @@ def labels_beside(
     for path in paths:
         mine = [name for name in names[len(words) :] if _of(path, name)]
         words += _in_array(path, len(mine)) if path.suffix.lower() == ".npz" else _by_folder(path, mine)
+    return _numbered(words, classes) if len(words) == len(names) else (None, ())
+
+
+def labels_at_hand(y: Any, classes: Sequence[str], count: int) -> tuple[Tensor | None, tuple[str, ...]]:
+    """The same of labels that came with an array: whole numbers or words, -1 or nothing where there is none."""
+    said = y.tolist() if hasattr(y, "tolist") else list(y)
+    if len(said) != count or not all(isinstance(word, (int, str)) or word is None for word in said):
+        raise UserError(f"{len(said)} labels for {count} examples; give one whole number or word for each")
+    return _numbered(["" if word in (None, BLANK) else str(word) for word in said], classes)
+
+
+def _numbered(words: Sequence[str], classes: Sequence[str]) -> tuple[Tensor | None, tuple[str, ...]]:
     kinds = set(words) - {""}
-    if len(words) != len(names) or not kinds:
+    if not kinds:
         return None, ()
     called = tuple(classes) if kinds <= set(classes) else tuple(sorted(kinds))
     number = {word: place for place, word in enumerate(called)} | {"": BLANK}
@@ -41,12 +54,10 @@ def _of(path: Path, name: str) -> bool:
 
 def _in_array(path: Path, count: int) -> list[str]:
     """What y says, one whole number or word each; other arrays of that name are something else than classes."""
-    try:
-        with path.open("rb") as file:
-            held = np.load(file, allow_pickle=False)
-            y = held["y"] if "y" in held.files else None
-    except Exception as error:  # a stranger's bytes may break a reader in any way
-        raise UserError(f"the labels of {path} cannot be read: {error}") from None
+    with Arrays(path) as held:
+        parts = [part for part in ("x_test", "x_train") if part in held]
+        name = labels_in(held, parts[0] if parts else "x")
+        y = None if name is None else held.read(name)
     if y is None or y.ndim != 1 or y.dtype.kind not in "buiUS":
         return [""] * count
     if len(y) != count:

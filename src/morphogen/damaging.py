@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,6 +17,8 @@ from morphogen.core.damage import Chain, chain, missing
 from morphogen.core.space import Image, Space
 from morphogen.core.table import Table
 from morphogen.core.worded import read_damage
+from morphogen.data.fitting import plain
+from morphogen.data.npz import Arrays, examples_in, read_npy
 from morphogen.data.pictures import Refused, glance, quiet, shown
 from morphogen.data.rows import known_rows
 from morphogen.errors import UserError
@@ -26,6 +27,8 @@ from morphogen.run import Run
 from morphogen.tiling import large_space
 
 __all__ = ["Damaged", "damaged_examples", "nothing_seen"]
+
+FARTHEST = 16.0  # from black to white is 1: what heavy noise adds to a picture stays below
 
 
 @dataclass(frozen=True)
@@ -149,13 +152,13 @@ def _hint(damage: Chain) -> str:
 
 
 def _floats(path: Path) -> Tensor | None:
-    """An array of numbers, which may hold NaN; None where it is of whole numbers, or none that can be read."""
-    try:
-        held = np.load(path, allow_pickle=False)
-        values = held["x"] if path.suffix.lower() == ".npz" else held
-        return torch.from_numpy(np.ascontiguousarray(values)) if values.dtype.kind == "f" else None
-    except (OSError, ValueError, KeyError, EOFError, TypeError):
-        return None
+    """An array of numbers, which may hold NaN; None where it is of whole numbers."""
+    if path.suffix.lower() == ".npy":
+        values = read_npy(path)
+    else:
+        with Arrays(path) as held:
+            values = held.read(examples_in(held))
+    return torch.from_numpy(plain(values, str(path))) if values.dtype.kind == "f" else None
 
 
 def _as_read(y: Tensor, space: Space, where: str) -> Tensor:
@@ -177,7 +180,22 @@ def _as_read(y: Tensor, space: Space, where: str) -> Tensor:
         raise UserError(f"{where} holds infinite values; use NaN where something is missing")
     if space.kind == "vector" and y.is_floating_point():
         y = space.read(y)
+    if space.kind == "image" and y.is_floating_point():
+        y = _in_unit(y, space, where)
     return y if y.dtype == torch.int64 else y.float()
+
+
+def _in_unit(y: Tensor, space: Space, where: str) -> Tensor:
+    """Pictures of whole numbers up to the top level as 0 to 1; damage may lead out of that, but not far."""
+    seen, top = y[y.isfinite()], space.levels - 1
+    if not seen.numel() or float(seen.abs().max()) <= FARTHEST:
+        return y
+    if top > FARTHEST and float(seen.min()) >= 0 and float(seen.max()) <= top and bool((seen == seen.round()).all()):
+        return y / top
+    raise UserError(
+        f"{where}: pixels from {float(seen.min()):g} to {float(seen.max()):g}; in damaged pictures 0 is black and 1 "
+        "is white (of 0..255: x / 255)"
+    )
 
 
 def nothing_seen(y: Tensor) -> bool:

@@ -12,15 +12,17 @@ import torch
 from torch import Tensor
 
 from morphogen import files
-from morphogen.beside import labels_beside
+from morphogen.beside import labels_at_hand, labels_beside
 from morphogen.core.batch import Batch
 from morphogen.core.build import names as on_shelf
 from morphogen.core.space import Space
 from morphogen.core.table import Table
+from morphogen.data.at_hand import as_numpy, unpacked
 from morphogen.data.batches import Batches
 from morphogen.data.dataset import Dataset, Split
 from morphogen.data.find import called, open_data
-from morphogen.data.rows import known_rows, read_labels
+from morphogen.data.fitting import fitted
+from morphogen.data.rows import read_labels
 from morphogen.data.stamp import digest
 from morphogen.data.stores import MemoryStore, subset
 from morphogen.errors import UserError, did_you_mean
@@ -83,7 +85,10 @@ def find_examples(run: Run, said: Any, *, split: str | None, label: int | None, 
         if label is None:
             y, classes = _classes(run, [Path(word) for word in words], names)
     else:
-        stored = _stored(said, run.space)
+        said, told = unpacked(said)
+        stored = _stored(said, run)
+        if label is None and told is not None:
+            y, classes = labels_at_hand(told, tuple(str(name) for name in run.facts.get("classes") or ()), len(stored))
     if binary is not None:
         raise UserError("binary is for sets known by name; files and arrays are taken as they are")
     y = y if label is None else torch.full((len(stored),), label)
@@ -134,7 +139,7 @@ def _files(run: Run, words: Sequence[str | Path], fit: bool) -> tuple[Tensor, li
         if not _exists(Path(word)):
             known = [*on_shelf("data"), called(run.recipe["data"])]
             raise UserError(f"there is no file and no data set {str(word)!r}; {did_you_mean(str(word), known)}")
-    return files.load_examples([Path(word) for word in words], run.space, fit=fit)
+    return files.load_examples([Path(word) for word in words], run.space, fit=fit, array=run.facts.get("array"))
 
 
 def _exists(path: Path) -> bool:
@@ -144,22 +149,12 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _stored(said: Any, space: Space) -> Tensor:
-    """An array as stored values. Floats in the model's own layout, where data has levels, are what a model sees."""
-    x = said.x if hasattr(said, "x") and isinstance(said.x, Tensor) else said
-    try:
-        x = torch.as_tensor(x).detach().cpu()
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"neither a name, nor paths, nor an array of examples: {error}") from None
-    like = space.write(torch.zeros(1, *space.shape))
-    if x.is_floating_point() and not bool((x.isfinite() | (x.isnan() & space.gaps)).all()):
-        raise UserError("the array holds values that are not finite; mend or drop those rows")
-    if (space.levels or space.gaps) and x.is_floating_point() and x.shape[1:] == space.shape:
-        x = space.write(x)
-    if x.shape[1:] != like.shape[1:] or not len(x):
-        wanted = " or ".join(dict.fromkeys(str(("n", *s)) for s in (tuple(like.shape[1:]), tuple(space.shape))))
-        raise UserError(f"an array of {tuple(x.shape)} does not fit the model; its examples are {wanted}")
-    return known_rows(x, space, "the array") if isinstance(space, Table) else x.to(like.dtype)
+def _stored(said: Any, run: Run) -> Tensor:
+    """An array as stored values, as a file of it would be read. What a task of ours made is what a model sees."""
+    ours = getattr(said, "x", None)
+    if isinstance(ours, Tensor) and ours.shape[1:] == run.space.shape and not bool(ours.isinf().any()):
+        said = run.space.write(ours.detach().cpu()) if run.space.gaps or not bool(ours.isnan().any()) else ours
+    return fitted(as_numpy(said), run.space, "the array", run.facts.get("array") or {})
 
 
 def _classes(run: Run, paths: Sequence[Path], names: Sequence[str]) -> tuple[Tensor | None, tuple[str, ...]]:

@@ -129,14 +129,19 @@ def read_note(path: Path | str) -> dict[str, Any] | None:
 
 
 def load_examples(
-    paths: Path | str | Sequence[Path | str], space: Space, *, fit: bool = False
+    paths: Path | str | Sequence[Path | str],
+    space: Space,
+    *,
+    fit: bool = False,
+    array: Mapping[str, Any] | None = None,
 ) -> tuple[Tensor, list[str]]:
-    """A user's files as stored values of a model's space, and a name for each; `fit` resizes pictures."""
+    """A user's files as stored values of a model's space, and a name for each; `fit` resizes pictures, and `array` is
+    what the run remembers of the array that it was trained on (`run.facts`)."""
     listed = [paths] if isinstance(paths, (str, Path)) else list(paths)
     stored, names = [], []
     for path in [found for word in listed for found in _files(Path(word), space)]:
         ending = path.suffix.lower()
-        reader = readers.reader(ending, space)
+        reader = readers.reader(ending, space, array)
         if reader is None:
             raise UserError(f"{path}: {space.kind} values are not read from {ending or 'a file without an ending'}")
         rows = reader(path, space, fit)
@@ -144,7 +149,7 @@ def load_examples(
         names += [str(path)] if len(rows) == 1 else [f"{path}[{i}]" for i in range(len(rows))]
     if not stored:
         raise UserError("no file to read; name at least one")
-    return torch.cat(stored), names
+    return stored[0] if len(stored) == 1 else torch.cat(stored), names
 
 
 def _files(path: Path, space: Space) -> list[Path]:

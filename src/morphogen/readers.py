@@ -6,8 +6,7 @@ import csv as tables
 import json
 import struct
 import wave
-import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ from torch import Tensor
 
 from morphogen.core.space import Image, Sound, Space, Tokens, Vector
 from morphogen.core.table import Table
+from morphogen.data.fitting import fitted_file
 from morphogen.data.pictures import SUFFIXES, Refused, decode, glance, quiet, shown
-from morphogen.data.rows import known_rows, read_rows
+from morphogen.data.rows import read_rows
 from morphogen.data.sheet import ENDINGS
 from morphogen.errors import UserError
 from morphogen.formats import KEY, LONGEST
@@ -28,10 +28,11 @@ __all__ = ["reader"]
 Reader = Callable[[Path, Any, bool], Tensor]
 
 
-def reader(ending: str, space: Space) -> Reader | None:
-    """What reads files of this ending into stored values of this space."""
+def reader(ending: str, space: Space, array: Mapping[str, Any] | None = None) -> Reader | None:
+    """What reads files of this ending into stored values of this space; `array` is what training remembers of its own
+    array, if it was one."""
     if ending in (".npy", ".npz"):
-        return _read_array
+        return lambda path, space, fit: fitted_file(path, space, shown(path), array or {})
     if isinstance(space, Image) and ending in SUFFIXES:
         return _read_picture
     if isinstance(space, Tokens) and ending in (".txt", ".jsonl"):
@@ -61,33 +62,6 @@ def _read_picture(path: Path, space: Image, fit: bool) -> Tensor:
     return (
         stored.float().mul_((space.levels - 1) / 255).round_().to(torch.uint8 if space.levels < 256 else torch.uint16)
     )
-
-
-def _read_array(path: Path, space: Space, fit: bool) -> Tensor:
-    try:
-        held = np.load(path, allow_pickle=False)
-        values = held["x"] if path.suffix.lower() == ".npz" else held
-        stored = torch.from_numpy(np.ascontiguousarray(values))
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{shown(path)} holds no plain array of examples: {error}") from None
-    like = space.write(torch.zeros(1, *space.shape))
-    if stored.shape[1:] == space.shape and stored.shape[1:] != like.shape[1:] and not stored.is_floating_point():
-        stored = stored.movedim(1, -1)
-    if stored.ndim == like.ndim - 1 and like.shape[-1] == 1:
-        stored = stored.unsqueeze(-1)
-    if stored.shape[1:] != like.shape[1:]:
-        raise UserError(
-            f"{shown(path)}: examples of shape {tuple(stored.shape[1:])}, the model's are {tuple(like.shape[1:])}"
-        )
-    if isinstance(space, Table):
-        return known_rows(stored, space, shown(path))
-    if stored.is_floating_point() and not bool(stored.isfinite().all()):
-        raise UserError(f"{shown(path)} holds values that are not finite; mend or drop those rows")
-    if isinstance(space, Image) and stored.is_floating_point():
-        return space.write(stored.movedim(-1, 1))
-    if space.levels and len(stored) and not 0 <= int(stored.min()) <= int(stored.max()) < space.levels:
-        raise UserError(f"{shown(path)} holds values outside 0 .. {space.levels - 1}, which the model knows")
-    return stored.to(like.dtype)
 
 
 def _read_text(path: Path, space: Tokens, fit: bool) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from morphogen.data.dataset import Split
+from morphogen.data.npz import Arrays, read_npy
 from morphogen.data.stores import subset
 from morphogen.errors import UserError, did_you_mean
 from morphogen.examples import ROWS, Data
@@ -125,9 +126,10 @@ def _columns(path: Path, name: str, names: Sequence[str]) -> object:
     import csv
 
     if path.suffix.lower() in (".npy", ".npz"):
-        with path.open("rb") as file:
-            held = np.load(file, allow_pickle=False)
-            return held if isinstance(held, np.ndarray) else held[_one_of(name, held.files, path)]
+        if path.suffix.lower() == ".npy":
+            return read_npy(path)
+        with Arrays(path) as held:
+            return held.read(_one_of(name, held.names, path))
     with path.open(encoding="utf-8-sig", newline="") as text:
         lines = [row for row in csv.reader(line for line in text if not line.startswith("#")) if row]
     place = lines[0].index(_one_of(name, lines[0], path)) if lines else 0

@@ -5,7 +5,6 @@ A .npy file larger than `memory` gigabytes stays where it is: it is looked throu
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from morphogen.core.batch import BLANK
 from morphogen.core.build import register
 from morphogen.core.space import Space, Vector
 from morphogen.data.dataset import Dataset, Split, Store
+from morphogen.data.npz import Arrays, examples_in, labels_in, read_npy
 from morphogen.data.shapes import Look, look
 from morphogen.data.split import by_hash
 from morphogen.data.stamp import digest, fingerprint
@@ -29,8 +29,6 @@ from morphogen.errors import UserError
 __all__ = ["array", "dataset_of_arrays"]
 
 Values = NDArray[Any]
-X_NAMES = ("x", "images", "data", "arr_0")
-Y_NAMES = ("y", "labels", "targets")
 
 
 @register("data")
@@ -45,7 +43,7 @@ def array(*, path: str, valid: float = 0.1, test: float = 0.1, memory: float = 2
     shape, dtype, _ = npy_header(file)
     if int(np.prod(shape, dtype=np.float64)) * dtype.itemsize > memory * 1e9:
         return _assemble(file, FileStore(file), None, valid, test, (None, None))
-    return _assemble(file, _stored(_load(file), file), None, valid, test, (None, None))
+    return _assemble(file, _stored(read_npy(file, memory), file), None, valid, test, (None, None))
 
 
 def dataset_of_arrays(name: str, x: Values, y: Values | None, valid: float, test: float) -> Dataset:
@@ -54,33 +52,14 @@ def dataset_of_arrays(name: str, x: Values, y: Values | None, valid: float, test
     return _assemble(path, _stored(x, path), y, valid, test, (None, None))
 
 
-def _load(path: Path) -> Values:
-    try:
-        values: Values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path} cannot be read: {error}; write it again with numpy.save") from None
-    return values
-
-
 def _npz(path: Path, memory: float) -> tuple[Values, Values | None, Values | None, Values | None]:
-    """What an .npz file holds under the names that people use; all of it is unpacked into memory."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        if size > memory * 1e9:
-            raise UserError(
-                f"{path} unpacks to {size / 1e9:.1f} GB; save x as .npy, which is streamed, or raise memory"
-            )
-        with np.load(path, allow_pickle=False) as held:
-            arrays = {name: held[name] for name in held.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError, NotImplementedError) as error:
-        raise UserError(f"{path} cannot be read: {error}; write it again with numpy.savez(path, x=x, y=y)") from None
-    if "x_train" in arrays:
-        return arrays["x_train"], arrays.get("y_train"), arrays.get("x_test"), arrays.get("y_test")
-    name = next((n for n in X_NAMES if n in arrays), None)
-    if name is None:
-        raise UserError(f"{path} holds {', '.join(sorted(arrays)) or 'nothing'}; the examples must be named x")
-    return arrays[name], next((arrays[n] for n in Y_NAMES if n in arrays), None), None, None
+    """What an .npz file holds under the names that people use, unpacked into memory."""
+    with Arrays(path, memory) as held:
+        name = "x_train" if "x_train" in held else examples_in(held)
+        wanted = [labels_in(held, name)]
+        wanted += ["x_test", labels_in(held, "x_test")] if "x_train" in held and "x_test" in held else [None, None]
+        y, x_test, y_test = (None if each is None else held.read(each) for each in wanted)
+        return held.read(name), y, x_test, y_test
 
 
 def _stored(values: Values, path: Path) -> MemoryStore:
@@ -88,7 +67,8 @@ def _stored(values: Values, path: Path) -> MemoryStore:
         raise UserError(f"{path} holds {values.dtype}; save numbers (uint8, int or float) instead")
     if values.ndim == 0:
         raise UserError(f"{path} holds a single value; the first axis must count the examples")
-    native = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("="), copy=False))
+    kind = np.dtype(np.float64) if values.dtype.itemsize > 8 else values.dtype.newbyteorder("=")
+    native = np.ascontiguousarray(values.astype(kind, copy=False))
     return MemoryStore(torch.from_numpy(native))
 
 
@@ -101,7 +81,7 @@ def _assemble(
     shape = tuple(raw.gather(torch.zeros(1, dtype=torch.int64)).shape[1:])
     labels, classes = _labels(y, len(raw), path)
     splits, how = by_hash(seen.hashes, valid, 0.0 if rest[0] is not None else test)
-    found = look(shape, seen, str(path))
+    found = look(shape, seen, str(path), _dtype(raw))
     space = _space(found, raw, splits["train"], seen)
     parts = {
         name: Split(_mapped(subset(raw, rows), found.arrange), None if labels is None else labels[rows])
@@ -114,7 +94,13 @@ def _assemble(
     options = {"valid": valid, "test": test}
     protocol = "; ".join(filter(None, (found.note, how)))
     stamp_all = fingerprint(space, stamps, options)
-    return Dataset(path.stem, space, parts, stamp_all, classes=classes, protocol=protocol)
+    array = {"dtype": _dtype(raw)} | ({} if found.white is None else {"white": found.white})
+    return Dataset(path.stem, space, parts, stamp_all, classes=classes, protocol=protocol, array=array)
+
+
+def _dtype(store: Store) -> str:
+    """What the values are saved as."""
+    return str(store.gather(torch.zeros(0, dtype=torch.int64)).dtype).removeprefix("torch.")
 
 
 def _given(
@@ -124,7 +110,10 @@ def _given(
     assert rest[0] is not None
     store = _stored(rest[0], path)
     seen = survey(store, f"{path} (x_test)")
-    if tuple(store.values.shape[1:]) != shape or look(shape, seen, str(path)).space.kind != found.space.kind:
+    if (
+        tuple(store.values.shape[1:]) != shape
+        or look(shape, seen, str(path), _dtype(store)).space.kind != found.space.kind
+    ):
         raise UserError(f"{path}: x_test {tuple(store.values.shape)} does not fit x_train {shape}; save them alike")
     if seen.high > found.high or seen.low < found.low:
         raise UserError(f"{path}: x_test spans {seen.low:g} to {seen.high:g}, more than x_train; save them alike")

@@ -142,10 +142,10 @@ def number(cell: str) -> float:
 def plain_number(value: float) -> str:
     """A number as people write it.
 
-    >>> plain_number(3.0), plain_number(0.25)
-    ('3', '0.25')
+    >>> plain_number(3.0), plain_number(0.25), plain_number(9007199254741028.0)
+    ('3', '0.25', '9007199254741028')
     """
-    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+    return str(int(value)) if value == int(value) and abs(value) < 1e18 else repr(value)
 
 
 def _order(word: str) -> tuple[bool, float, str]:

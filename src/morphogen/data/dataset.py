@@ -67,6 +67,7 @@ class Dataset:
     view: Callable[[Tensor], Tensor] | None = None
     protocol: str = ""
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    array: dict[str, Any] = field(default_factory=dict)  # of an array: its dtype, and the number that is white
     judge: str = ""  # whose features tell its samples apart, where the classes themselves are not what to learn
 
     @property
@@ -86,4 +87,4 @@ class Dataset:
             "licence": self.licence,
             "sizes": {name: len(split) for name, split in self.splits.items()},
             "skipped": len(self.skipped),
-        }
+        } | ({"array": self.array} if self.array else {})

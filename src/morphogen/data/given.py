@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from morphogen.core.build import register
 from morphogen.data.arrays import dataset_of_arrays
+from morphogen.data.at_hand import as_numpy, unpacked
 from morphogen.data.dataset import Dataset
 from morphogen.errors import UserError
 
@@ -44,6 +45,7 @@ def hold(x: Any, y: Any = None) -> dict[str, Any]:
     >>> hold([[0.5, 1.0], [0.25, 2.0]])["use"]
     'given'
     """
+    x, y = unpacked(x, y)
     values, labels = _array(x), None if y is None else _labels(y)
     sha = hashlib.sha256(f"{values.shape}{values.dtype.str}".encode())
     sha.update(values.data.cast("B") if values.size else b"")
@@ -55,12 +57,8 @@ def hold(x: Any, y: Any = None) -> dict[str, Any]:
 
 
 def _array(x: Any) -> Values:
-    if isinstance(x, torch.Tensor):
-        x = x.detach().cpu().numpy()
-    try:
-        values: Values = np.ascontiguousarray(x)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"the data is neither a name, nor a path, nor an array: {error}") from None
+    values = as_numpy(x)
+    values = np.ascontiguousarray(values).reshape(values.shape)
     if values.dtype.kind not in "buif" or values.ndim < 2:
         raise UserError(
             f"the data is an array of {values.dtype} {values.shape}; numbers are wanted, a row or a picture for each "

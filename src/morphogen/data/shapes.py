@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from morphogen.core.space import Image, Space, Tokens, Vector
+from morphogen.data.scales import Range, Scale, scale_of
 from morphogen.data.survey import Survey
 from morphogen.errors import UserError
 
@@ -28,14 +29,15 @@ class Look:
     note: str
     low: float = float("-inf")
     high: float = float("inf")
+    white: float | None = None  # of pictures: the number that is white
 
 
-def look(shape: tuple[int, ...], seen: Survey, name: str) -> Look:
+def look(shape: tuple[int, ...], seen: Survey, name: str, dtype: str) -> Look:
     """Rows of `shape`: two axes or three are a picture, one is a table (floats) or a sequence of symbols (integers)."""
     if 0 in shape or len(shape) not in (1, 2, 3):
         raise UserError(f"{name}: examples of shape {shape} are neither pictures, (H,W) or (H,W,C), nor rows, (D)")
     if len(shape) > 1:
-        return _picture(shape, seen, name)
+        return _picture(shape, seen, name, dtype)
     if seen.kind == "f":
         note = "rows of real numbers, columns standardised by the training split"
         return Look(Vector(shape[0], tuple(f"c{i}" for i in range(shape[0]))), _floats, note)
@@ -57,13 +59,12 @@ def _narrow(levels: int) -> Callable[[Tensor], Tensor]:
     return partial(torch.Tensor.to, dtype=torch.uint8 if levels <= 256 else torch.int32)
 
 
-def _picture(shape: tuple[int, ...], seen: Survey, name: str) -> Look:
+def _picture(shape: tuple[int, ...], seen: Survey, name: str, dtype: str) -> Look:
     layout, (height, width, channels), word = _layout(shape, name)
-    scale, levels, note = _levels(seen, name)
-    top = 1.0 if scale == 255 or levels == 2 else 255.0
-    return Look(
-        Image(height, width, channels, levels), partial(_pixels, layout, scale), f"pictures {word}, {note}", 0, top
-    )
+    scale = scale_of(Range(dtype, seen.low, seen.high, seen.whole), name)
+    space = Image(height, width, channels, scale.levels)
+    arrange, note = partial(_pixels, layout, scale), f"pictures {word}, {scale.note}"
+    return Look(space, arrange, note, 0, scale.white, scale.white)
 
 
 def _layout(shape: tuple[int, ...], name: str) -> tuple[tuple[int, ...], tuple[int, int, int], str]:
@@ -77,22 +78,6 @@ def _layout(shape: tuple[int, ...], name: str) -> tuple[tuple[int, ...], tuple[i
     raise UserError(f"{name}: pictures of shape {shape} have no axis of 1 to 4 channels; save (N,H,W,C) or (N,C,H,W)")
 
 
-def _levels(seen: Survey, name: str) -> tuple[int, int, str]:
-    """What to multiply the values by, how many levels they have then, and that in words."""
-    if seen.low >= 0 and seen.high <= 1 and (seen.kind != "f" or seen.whole):
-        return 1, 2, "two levels"
-    if seen.low >= 0 and seen.high <= 1:
-        return 255, 256, "floats in 0..1 rounded to 256 levels"
-    if seen.low >= 0 and seen.high <= 255 and (seen.kind != "f" or seen.whole):
-        return 1, 256, "256 levels"
-    raise UserError(
-        f"{name}: pixels from {seen.low:g} to {seen.high:g}; save uint8 in 0..255 or floats in 0..1 "
-        "(from -1..1: (x + 1) / 2)"
-    )
-
-
-def _pixels(layout: tuple[int, ...], scale: int, stored: Tensor) -> Tensor:
+def _pixels(layout: tuple[int, ...], scale: Scale, stored: Tensor) -> Tensor:
     values = stored.permute(layout) if layout else stored.unsqueeze(-1)
-    if scale != 1:
-        values = (values.to(torch.float32) * scale).round_()
-    return values.to(torch.uint8).contiguous()
+    return scale.stored(values).contiguous()

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from morphogen.data.dataset import Store
+from morphogen.data.npz import read_header
 from morphogen.errors import UserError
 
 __all__ = ["FileStore", "Mapped", "MemoryStore", "Rows", "blocks", "npy_header", "subset"]
@@ -145,22 +146,16 @@ def npy_header(path: Path) -> tuple[tuple[int, ...], np.dtype[np.generic], int]:
     """Shape, type and where the values begin, of a .npy file that can be read as it lies."""
     try:
         with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            if version not in ((1, 0), (2, 0)):
-                raise ValueError(f"version {version}")
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, fortran, dtype = read(file)
-            offset = file.tell()
+            head = read_header(file)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except Exception as error:
+    except ValueError as error:
         raise UserError(f"{path} is not a .npy file that can be read ({error}); write it with numpy.save") from None
-    if dtype.hasobject:
-        raise UserError(f"{path} holds Python objects, which are never loaded; save a plain array of numbers")
+    shape, fortran, dtype = head.shape, head.fortran, head.dtype
     if not shape:
         raise UserError(f"{path} holds a single value; the first axis must count the examples")
     if fortran and len(shape) > 1:
         raise UserError(f"{path} is in Fortran order; save it with numpy.save(path, numpy.ascontiguousarray(x))")
     if dtype.byteorder == ">":
         raise UserError(f"{path} is big-endian; save it with numpy.save(path, x.astype(x.dtype.newbyteorder('=')))")
-    return tuple(shape), dtype, offset
+    return shape, dtype, head.offset

@@ -17,7 +17,9 @@ from morphogen.data.split import row_hashes
 from morphogen.data.stores import FileStore, blocks
 from morphogen.errors import MorphogenError, UserError
 
-__all__ = ["Survey", "moments", "survey", "survey_of_file"]
+__all__ = ["LARGEST", "Survey", "moments", "survey", "survey_of_file"]
+
+LARGEST = 1e30  # of a real number: models count in float32, which ends at 3e38, and take squares
 
 
 @dataclass
@@ -47,6 +49,9 @@ def survey(store: Store, name: str) -> Survey:
             whole = whole and bool((values == np.rint(values)).all())
         if values.size:
             low, high = min(low, float(values.min())), max(high, float(values.max()))
+            if kind == "f" and max(-low, high) > LARGEST:
+                bad = row + int(np.argmax(np.abs(values).reshape(len(values), -1).max(1)))
+                raise UserError(f"{name}: row {bad} holds a number beyond 1e30; scale that column, or drop the row")
         sha.update(values.data.cast("B") if values.size else b"")
         hashes.append(row_hashes(values) if values.size else np.zeros(len(values), np.uint32))
         row += len(values)
