@@ -436,17 +436,18 @@ def hostile(folder) -> set[str]:
     whole = good.getvalue()
     flipped = bytearray(whole)
     flipped[len(whole) // 2] ^= 1
-    tiff = io.BytesIO()
-    Pictures.new("L", (4, 4)).save(tiff, "TIFF")
+    targa = io.BytesIO()
+    Pictures.new("L", (4, 4)).save(targa, "TGA")
     bad = {
         "empty.png": b"",
         "header.png": whole[:20],
         "crc.png": bytes(flipped),
         "text.jpg": b"not a picture at all",
-        "tiff.png": tiff.getvalue(),
+        "targa.png": targa.getvalue(),
+        "wide.png": png_with(header(65_536, 1), (b"IDAT", zlib.compress(bytes(65_537))), (b"IEND", b"")),
         "svg.png": b'<svg xmlns="http://www.w3.org/2000/svg"/>',
         "eps.png": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
-        "scan.tiff": tiff.getvalue(),
+        "scan.heic": targa.getvalue(),
         "bomb.png": png_with(header(13300, 13300, 1), (b"IDAT", zlib.compress(bytes(1663 * 13300), 9)), (b"IEND", b"")),
         "huge.png": png_with(header(2**31 - 1, 2**31 - 1), (b"IEND", b"")),
         "none.png": png_with(header(0, 5), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")),
@@ -483,7 +484,11 @@ def strange(folder) -> int:
     with open(os.fsencode(folder) + b"/caf\xe9.png", "wb") as file:
         file.write((folder / "rgba.png").read_bytes())
     draw(folder / "new\nline.png", seed=5)
-    return 15
+    draw(folder / "scan.tif", seed=6)
+    draw(folder / "photo.avif", seed=7)
+    pages = [Pictures.new("L", (8, 6), shade) for shade in (10, 200)]
+    pages[0].save(folder / "pages.tiff", save_all=True, append_images=pages[1:])
+    return 18
 
 
 def test_hostile_files_are_skipped_and_listed(tmp_path):
@@ -503,7 +508,10 @@ def test_hostile_files_are_skipped_and_listed(tmp_path):
     assert sum(map(len, data.splits.values())) == good
     assert skipped["empty.png"] == "empty file"
     assert "pixels" in skipped["bomb.png"]
-    assert "TIFF" in skipped["scan.tiff"]
+    assert "HEIC" in skipped["scan.heic"]
+    assert "a side of more than 65,535" in skipped["wide.png"]
+    assert "link" in skipped["gone.png"]
+    assert "2 of several pages" in data.protocol  # the TIFF and the moving GIF
     assert "transparency laid on white" in data.protocol
     assert "1 of 16 bits" in data.protocol
     with pytest.raises(UserError, match="strict is on"):

@@ -24,7 +24,7 @@ from morphogen.data.find import called, open_data
 from morphogen.data.fitting import fitted
 from morphogen.data.rows import read_labels
 from morphogen.data.stamp import digest
-from morphogen.data.stores import MemoryStore, subset
+from morphogen.data.stores import MemoryStore
 from morphogen.errors import UserError, did_you_mean
 from morphogen.run import Run
 
@@ -36,11 +36,15 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Data:
-    """Examples of one kind in order, read in batches; `names` where each comes from a file of its own."""
+    """Examples of one kind in order, read in batches."""
 
     data: Dataset
     split: str
-    names: list[str] | None = None
+
+    @property
+    def names(self) -> list[str] | None:
+        """Of their files, where each comes from one."""
+        return self.data.splits[self.split].names
 
     def __len__(self) -> int:
         return len(self.data.splits[self.split])
@@ -58,9 +62,8 @@ class Data:
         """The first `count` of them."""
         if count is None or count >= len(self):
             return self
-        part, rows = self.data.splits[self.split], torch.arange(count)
-        few = Split(subset(part.x, rows), None if part.y is None else part.y[:count])
-        return Data(replace(self.data, splits={self.split: few}), self.split, self.names and self.names[:count])
+        few = self.data.splits[self.split].first(count)
+        return Data(replace(self.data, splits={self.split: few}), self.split)
 
     def facts(self) -> dict[str, Any]:
         """Which examples these are, for the protocol of a score."""
@@ -170,4 +173,6 @@ def _classes(run: Run, paths: Sequence[Path], names: Sequence[str]) -> tuple[Ten
 def _given(run: Run, stored: Tensor, names: list[str] | None, y: Tensor | None, classes: tuple[str, ...]) -> Data:
     """Examples at hand as a set with one split."""
     stamp = hashlib.sha256(digest(stored).encode()).hexdigest()
-    return Data(Dataset("given", run.space, {"given": Split(MemoryStore(stored), y)}, stamp, classes), "given", names)
+    return Data(
+        Dataset("given", run.space, {"given": Split(MemoryStore(stored), y, names=names)}, stamp, classes), "given"
+    )

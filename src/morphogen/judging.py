@@ -14,7 +14,6 @@ from morphogen.core.batch import BLANK, Batch
 from morphogen.core.noise import Noise
 from morphogen.core.space import Vector
 from morphogen.data.dataset import Split
-from morphogen.data.stores import subset
 from morphogen.errors import UserError, did_you_mean
 from morphogen.examples import ROWS, Data
 from morphogen.metrics.classifier import Own
@@ -179,5 +178,5 @@ def some(data: Data, n: int, seed: int) -> Data:
         return data
     part, draw = data.data.splits[data.split], Noise(seed, "reference").generator(torch.device("cpu"))
     rows = torch.randperm(len(part), generator=draw)[:n].sort().values
-    few = Split(subset(part.x, rows), None if part.y is None else part.y[rows])
+    few = part.rows(rows)
     return Data(replace(data.data, splits=data.data.splits | {data.split: few}), data.split)

@@ -11,9 +11,7 @@ from typing import Any
 import torch
 
 from morphogen.core.build import part_name
-from morphogen.data.dataset import Split
 from morphogen.data.split import UNSPLIT
-from morphogen.data.stores import subset
 from morphogen.detector import Detector
 from morphogen.errors import MorphogenError, UserError
 from morphogen.examples import Data, find_examples
@@ -77,6 +75,5 @@ def spaced(data: Data, count: int) -> Data:
         return data
     rows = torch.arange(count) * len(data) // count
     part = data.data.splits[data.split]
-    few = Split(subset(part.x, rows), None if part.y is None else part.y[rows])
-    names = data.names and [data.names[row] for row in rows.tolist()]
-    return Data(replace(data.data, splits={data.split: few}), data.split, names)
+    few = part.rows(rows)
+    return Data(replace(data.data, splits={data.split: few}), data.split)

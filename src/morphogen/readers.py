@@ -16,8 +16,9 @@ from torch import Tensor
 
 from morphogen.core.space import Image, Sound, Space, Tokens, Vector
 from morphogen.core.table import Table
+from morphogen.data.decoding import decode
 from morphogen.data.fitting import fitted_file
-from morphogen.data.pictures import SUFFIXES, Refused, decode, glance, quiet, shown
+from morphogen.data.pictures import SUFFIXES, Refused, glance, quiet, shown
 from morphogen.data.rows import read_rows
 from morphogen.data.sheet import ENDINGS
 from morphogen.errors import UserError

@@ -117,7 +117,8 @@ def start(recipe: Any, data: Any, leaves: Iterable[str] = (), run: str | Path | 
     if found.skipped:
         lines = "".join(f"{name}\t{reason}\n" for name, reason in found.skipped)
         (made.path / "skipped.tsv").write_text(lines, encoding="utf-8")
-        made.complain(found.left_out)
+    for remark in found.warnings:
+        made.complain(remark)
     return made, found
 
 

@@ -13,9 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from morphogen.data.dataset import Split
 from morphogen.data.npz import Arrays, read_npy
-from morphogen.data.stores import subset
 from morphogen.errors import UserError, did_you_mean
 from morphogen.examples import ROWS, Data
 
@@ -38,9 +36,8 @@ class Sides:
 def only(data: Data, rows: Tensor) -> Data:
     """Some of the examples, in this order."""
     part = data.data.splits[data.split]
-    some = Split(subset(part.x, rows), None if part.y is None else part.y[rows])
-    names = None if data.names is None else [data.names[row] for row in rows.tolist()]
-    return Data(replace(data.data, splits=data.data.splits | {data.split: some}), data.split, names)
+    some = part.rows(rows)
+    return Data(replace(data.data, splits=data.data.splits | {data.split: some}), data.split)
 
 
 def drawn(data: Data, n: int, seed: int = 0) -> Data:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from morphogen import disk
 from morphogen.core.batch import BLANK
 from morphogen.core.model import Model
-from morphogen.data.dataset import Dataset, Split
+from morphogen.data.dataset import Dataset
 from morphogen.data.labels import demand_labels, known
 from morphogen.errors import UserError
 from morphogen.examples import as_of
@@ -91,7 +91,7 @@ def as_told(model: Model, data: Dataset) -> Dataset:
     if model.labels is None or model.blanks:
         return data
     if train.guesses is not None:
-        train = Split(train.x, torch.where(train.guesses.sum(1) > 0, train.guesses.argmax(1), BLANK))
+        train = replace(train, y=torch.where(train.guesses.sum(1) > 0, train.guesses.argmax(1), BLANK), guesses=None)
     demand_labels(train)
     held = {name: known(split) for name, split in data.splits.items() if name != "train"}
     return replace(data, splits={"train": train} | held)

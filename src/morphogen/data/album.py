@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -20,23 +20,42 @@ from numpy.typing import NDArray
 from morphogen.data.dataset import Store
 from morphogen.data.fetch import cache_folder, keep
 from morphogen.data.pictures import Refused
+from morphogen.data.split import content_hash
 from morphogen.data.stores import FileStore, MemoryStore
 from morphogen.errors import Failure
 
 __all__ = ["Album", "album"]
 
 HEADER = 128
-Decoded = tuple[NDArray[np.uint8], int] | Refused
+Decoded = tuple[NDArray[np.uint8], NDArray[np.bool_]] | Refused
 
 
 @dataclass
 class Album:
-    """The pictures, a hash of each one's content, which files were refused and why, and what all bytes hash to."""
+    """The pictures, a hash of each one's content, which files were refused and why, and what all bytes hash to; which
+    of the values 0 .. 255 occur in them as they are stored, and which occurred before they were fitted."""
 
     store: Store
-    hashes: NDArray[np.uint32]
+    hashes: NDArray[np.uint64]
     refused: list[tuple[int, str]]
     digest: str
+    values: NDArray[np.bool_]
+    own: NDArray[np.bool_]
+
+
+@dataclass
+class Taken:
+    """The same facts while the pictures go by."""
+
+    hashes: list[int] = field(default_factory=list)
+    refused: list[tuple[int, str]] = field(default_factory=list)
+    values: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(256, np.bool_))
+    own: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(256, np.bool_))
+    digest: str = ""
+
+    def of(self, store: Store) -> Album:
+        """The album that they are the facts of."""
+        return Album(store, np.array(self.hashes, np.uint64), self.refused, self.digest, self.values, self.own)
 
 
 def album(decoded: Iterator[Decoded], count: int, shape: tuple[int, int, int], memory: float, key: str) -> Album:
@@ -49,19 +68,20 @@ def album(decoded: Iterator[Decoded], count: int, shape: tuple[int, int, int], m
     return kept or _in_file(decoded, shape, path)
 
 
-def _take(
-    decoded: Iterator[Decoded], put: Callable[[NDArray[np.uint8]], None]
-) -> tuple[NDArray[np.uint32], list[tuple[int, str]], str]:
-    sha, hashes, refused = hashlib.sha256(), [], []
+def _take(decoded: Iterator[Decoded], put: Callable[[NDArray[np.uint8]], None]) -> Taken:
+    sha, taken = hashlib.sha256(), Taken()
     for number, page in enumerate(decoded):
         if isinstance(page, Refused):
-            refused.append((number, str(page)))
+            taken.refused.append((number, str(page)))
             continue
         pixels = np.ascontiguousarray(page[0])
         put(pixels)
         sha.update(pixels.data)
-        hashes.append(page[1])
-    return np.array(hashes, np.uint32), refused, sha.hexdigest()
+        taken.hashes.append(content_hash(pixels.data))
+        taken.values[pixels.reshape(-1)] = True
+        taken.own |= page[1]
+    taken.digest = sha.hexdigest()
+    return taken
 
 
 def _in_memory(decoded: Iterator[Decoded], count: int, shape: tuple[int, int, int]) -> Album:
@@ -73,8 +93,8 @@ def _in_memory(decoded: Iterator[Decoded], count: int, shape: tuple[int, int, in
         pages[done] = pixels
         done += 1
 
-    hashes, refused, digest = _take(decoded, put)
-    return Album(MemoryStore(torch.from_numpy(pages[:done])), hashes, refused, digest)
+    taken = _take(decoded, put)
+    return taken.of(MemoryStore(torch.from_numpy(pages[:done])))
 
 
 def _in_file(decoded: Iterator[Decoded], shape: tuple[int, int, int], path: Path) -> Album:
@@ -85,12 +105,12 @@ def _in_file(decoded: Iterator[Decoded], shape: tuple[int, int, int], path: Path
         handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:16]}.")
         with os.fdopen(handle, "wb") as file:
             file.write(bytes(HEADER))
-            hashes, refused, digest = _take(decoded, lambda pixels: _write(file, pixels))
+            taken = _take(decoded, lambda pixels: _write(file, pixels))
             file.seek(0)
-            file.write(_header((len(hashes), *shape)))
+            file.write(_header((len(taken.hashes), *shape)))
             file.flush()
             os.fsync(file.fileno())
-        facts = {"refused": refused, "digest": digest, "hashes": hashes.tolist()}
+        facts = vars(taken) | {"values": taken.values.tolist(), "own": taken.own.tolist()}
         keep(path.with_suffix(".json"), json.dumps(facts).encode())
         os.replace(partial, path)
     except OSError as error:
@@ -100,7 +120,7 @@ def _in_file(decoded: Iterator[Decoded], shape: tuple[int, int, int], path: Path
     finally:
         with suppress(OSError):
             os.unlink(partial or "")
-    return Album(FileStore(path), hashes, refused, digest)
+    return taken.of(FileStore(path))
 
 
 def _write(file: IO[bytes], pixels: NDArray[np.uint8]) -> None:
@@ -112,7 +132,9 @@ def _kept(path: Path) -> Album | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
         facts = json.loads(path.with_suffix(".json").read_bytes())
         refused = [(int(number), str(why)) for number, why in facts["refused"]]
-        found = Album(FileStore(path), np.array(facts["hashes"], np.uint32), refused, str(facts["digest"]))
+        values, own = (np.array(facts[name], np.bool_) for name in ("values", "own"))
+        taken = Taken([int(h) for h in facts["hashes"]], refused, values, own, str(facts["digest"]))
+        found = taken.of(FileStore(path))
         return found if len(found.store) == len(found.hashes) else None
     return None
 

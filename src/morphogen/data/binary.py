@@ -12,12 +12,12 @@ from torch import Tensor
 from morphogen.core import noise
 from morphogen.core.noise import Noise
 from morphogen.core.space import Image
-from morphogen.data.dataset import Dataset, Split, Store
+from morphogen.data.dataset import Dataset, Store
 from morphogen.data.stamp import restamp
 from morphogen.data.stores import Mapped, MemoryStore
 from morphogen.errors import UserError
 
-__all__ = ["Binary", "binarise"]
+__all__ = ["Above", "Binary", "binarise", "mapped"]
 
 Binary = Literal["dynamic", "static", "threshold"]
 BLOCK = 4096
@@ -42,6 +42,10 @@ class Above:
     def __call__(self, stored: Tensor) -> Tensor:
         return (stored.to(torch.int32) * 2 >= self.top).to(torch.uint8)
 
+    def dark(self, value: int) -> bool:
+        """Whether a pixel of this value becomes 0."""
+        return value * 2 < self.top
+
 
 def binarise(data: Dataset, how: Binary) -> Dataset:
     """The same pictures with two levels."""
@@ -57,10 +61,10 @@ def binarise(data: Dataset, how: Binary) -> Dataset:
         view, word = Coin(top), "dynamic binarisation (drawn anew each time)"
     elif how == "static":
         seed = int(data.fingerprint[:12], 16)
-        splits = {name: Split(_drawn(part.x, top, seed, name), part.y) for name, part in splits.items()}
+        splits = {name: replace(part, x=_drawn(part.x, top, seed, name)) for name, part in splits.items()}
         word = "static binarisation (drawn once, seed from the fingerprint)"
     else:
-        splits = {name: Split(_mapped(part.x, Above(top)), part.y) for name, part in splits.items()}
+        splits = {name: replace(part, x=mapped(part.x, Above(top))) for name, part in splits.items()}
         word = "binarised at one half"
     protocol = f"{data.protocol}; {word}" if data.protocol else word
     return replace(
@@ -73,7 +77,8 @@ def binarise(data: Dataset, how: Binary) -> Dataset:
     )
 
 
-def _mapped(store: Store, function: Callable[[Tensor], Tensor]) -> Store:
+def mapped(store: Store, function: Callable[[Tensor], Tensor]) -> Store:
+    """A store whose examples went through a function: at once where they are in memory."""
     return MemoryStore(function(store.values)) if isinstance(store, MemoryStore) else Mapped(store, function)
 
 

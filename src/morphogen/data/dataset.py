@@ -38,20 +38,28 @@ class Store(Protocol):
 @dataclass
 class Split:
     """Examples that belong together (train, valid or test) and, where there are any, their labels: -1 where none is.
-    `guesses`: how likely each class is of each, where that was guessed before a training."""
+    `guesses`: how likely each class is of each, where that was guessed before a training. `names`: of their files,
+    where each has one."""
 
     x: Store
     y: Tensor | None = None
     guesses: Tensor | None = None
+    names: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
-    def first(self, count: int) -> Split:
-        """The first `count` examples as a split of their own."""
+    def rows(self, index: Tensor) -> Split:
+        """These examples, with all that is known of them, as a split of their own."""
         from morphogen.data.stores import subset
 
-        return Split(subset(self.x, torch.arange(min(count, len(self)))), None if self.y is None else self.y[:count])
+        names = None if self.names is None else [self.names[row] for row in index.tolist()]
+        y, guesses = (None if known is None else known[index] for known in (self.y, self.guesses))
+        return Split(subset(self.x, index), y, guesses, names)
+
+    def first(self, count: int) -> Split:
+        """The first `count` examples as a split of their own."""
+        return self.rows(torch.arange(min(count, len(self))))
 
 
 @dataclass
@@ -68,13 +76,16 @@ class Dataset:
     protocol: str = ""
     skipped: list[tuple[str, str]] = field(default_factory=list)
     array: dict[str, Any] = field(default_factory=dict)  # of an array: its dtype, and the number that is white
+    remarks: list[str] = field(default_factory=list)  # what a person should know before training
     judge: str = ""  # whose features tell its samples apart, where the classes themselves are not what to learn
 
     @property
-    def left_out(self) -> str:
-        """The first of what was skipped, in words."""
+    def warnings(self) -> list[str]:
+        """What a person should know before training: the first of what was skipped, and the remarks."""
         few = "; ".join(f"{name}: {reason}" for name, reason in self.skipped[:NAMED])
-        return f"left out of {self.name}: {few}{' ...' * (len(self.skipped) > NAMED)} (skipped.tsv)"
+        more = len(self.skipped) - NAMED
+        few += f"; and {more:,} others, which the run's skipped.tsv lists" if more > 0 else ""
+        return [*([f"left out of {self.name}: {few}"] if self.skipped else []), *self.remarks]
 
     def facts(self) -> dict[str, Any]:
         """What a run keeps of its data, so that it can be used where the data is not."""

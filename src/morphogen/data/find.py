@@ -18,7 +18,6 @@ from morphogen.data.dataset import Dataset, Split
 from morphogen.data.labels import few
 from morphogen.data.only import Only, only
 from morphogen.data.stamp import restamp
-from morphogen.data.stores import subset
 from morphogen.errors import UserError, did_you_mean
 
 __all__ = ["called", "open_data", "resolve"]
@@ -138,4 +137,4 @@ def limited(data: Dataset, limit: int) -> Dataset:
 def _some(split: Split, limit: int, name: str) -> Split:
     draw = Noise(0, f"limit/{name}").generator(torch.device("cpu"))
     rows = torch.randperm(len(split), generator=draw)[:limit].sort().values
-    return Split(subset(split.x, rows), None if split.y is None else split.y[rows])
+    return split.rows(rows)

@@ -20,7 +20,6 @@ from morphogen.core.batch import BLANK
 from morphogen.core.noise import Noise
 from morphogen.data.dataset import Dataset, Split
 from morphogen.data.stamp import restamp
-from morphogen.data.stores import subset
 from morphogen.errors import UserError
 
 __all__ = ["NAMES", "demand_labels", "few", "known", "numbered", "read_table"]
@@ -65,7 +64,7 @@ def _hidden(split: Split, count: int, seed: int, name: str) -> Split:
     for kind in range(int(split.y.max()) + 1):
         rows = order[split.y[order] == kind][:count]
         y[rows] = kind
-    return Split(split.x, y)
+    return replace(split, y=y)
 
 
 def known(split: Split) -> Split:
@@ -73,7 +72,7 @@ def known(split: Split) -> Split:
     if split.y is None or not bool((split.y == BLANK).any()):
         return split
     rows = (split.y != BLANK).nonzero().flatten()
-    return Split(subset(split.x, rows), split.y[rows])
+    return split.rows(rows)
 
 
 def demand_labels(split: Split) -> None:

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from morphogen.data.dataset import Dataset, Split
 from morphogen.data.stamp import restamp
-from morphogen.data.stores import subset
 from morphogen.errors import UserError, did_you_mean
 
 __all__ = ["Only", "only"]
@@ -51,4 +50,4 @@ def only(data: Dataset, classes: Sequence[str]) -> Dataset:
 def _some(split: Split, wanted: Tensor) -> Split:
     assert split.y is not None  # a set with classes has labels
     rows = torch.nonzero(torch.isin(split.y.long(), wanted)).flatten()
-    return Split(subset(split.x, rows), split.y[rows])
+    return split.rows(rows)

@@ -39,9 +39,9 @@ def _keys(count: int) -> NDArray[np.uint64]:
     return z ^ (z >> np.uint64(31))
 
 
-def content_hash(content: bytes) -> int:
-    """32 bits for one example of any size."""
-    return int.from_bytes(hashlib.blake2b(content, digest_size=4).digest(), "little")
+def content_hash(content: bytes | memoryview) -> int:
+    """64 bits for one example of any size."""
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 
 def by_hash(hashes: Hashes, valid: float, test: float) -> tuple[dict[str, Tensor], str]:

@@ -100,7 +100,6 @@ def _told(run: OpenRun, data: Data, classes: str | None) -> Data:
 
     import torch
 
-    from morphogen.data.dataset import Split
     from morphogen.errors import UserError
     from morphogen.examples import Data as Examples
 
@@ -109,8 +108,8 @@ def _told(run: OpenRun, data: Data, classes: str | None) -> Data:
     y = [run.label(word.strip()) for word in classes.split(",")]
     if len(y) != len(data):
         raise UserError(f"classes names {len(y)} and there are {len(data)} examples; give the class of each, in order")
-    part = Split(data.data.splits[data.split].x, torch.tensor(y))
-    return Examples(replace(data.data, splits={data.split: part}), data.split, data.names)
+    part = replace(data.data.splits[data.split], y=torch.tensor(y))
+    return Examples(replace(data.data, splits={data.split: part}), data.split)
 
 
 @task

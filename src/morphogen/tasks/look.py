@@ -27,11 +27,12 @@ def show(run: RunFolder) -> dict[str, Any]:
     records, facts = run.log(), run.facts
     latest, state, curves, space = last_of(records), state_of(records), course(records), facts["space"]
     events = [{"step": r.get("step", 0), "event": str(r["event"])} for r in records if "event" in r]
-    skipped = facts.get("skipped") or 0
+    skipped, classes = facts.get("skipped") or 0, facts.get("classes") or []
+    data = {"name": facts.get("name"), "sizes": facts.get("sizes"), "classes": len(classes), "space": space}
     said: dict[str, Any] = {
         "run": str(run.path),
         "state": state,
-        "data": {"name": facts.get("name"), "sizes": facts.get("sizes"), "space": space, "skipped": skipped},
+        "data": data | {"skipped": skipped},
         "model": run.recipe["model"],
         "train": run.recipe["train"],
         "seed": run.recipe["seed"],
@@ -44,7 +45,9 @@ def show(run: RunFolder) -> dict[str, Any]:
     view: dict[str, Any] = {
         "run": said["run"],
         "state": _words(state),
-        "data": f"{facts.get('name')}: " + ", ".join(f"{name} {count:,}" for name, count in sizes.items()),
+        "data": f"{facts.get('name')}: "
+        + ", ".join(f"{name} {count:,}" for name, count in sizes.items())
+        + f"; {len(classes):,} classes" * bool(classes),
         "space": _space(space),
     }
     for key in ("model", "train"):

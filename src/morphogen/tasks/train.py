@@ -182,7 +182,10 @@ def rehearse(recipe: Any, data: Any, leaves: list[str]) -> dict[str, Any]:
         minutes, limit = Plan.from_recipe(whole["train"]).minutes, training.limit
         steps_take = f"{limit:,} steps, about {seconds * limit / 60:.1f} minutes" if limit else ""
         return {
-            "data": found.facts()["sizes"] | {"name": found.name, "skipped": len(found.skipped)},
+            "data": found.facts()["sizes"]
+            | {"name": found.name, "classes": len(found.classes), "skipped": len(found.skipped)},
+            "left out": [{"file": name, "why": reason} for name, reason in found.skipped[:20]],
+            "remarks": found.remarks,
             "space": found.space.facts(),
             "parameters": sum(p.numel() for p in training.model.parameters()),
             "device": str(training.ranks.device),
