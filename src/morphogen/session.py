@@ -114,8 +114,7 @@ def start(recipe: Any, data: Any, leaves: Iterable[str] = (), run: str | Path | 
         if int(os.environ["RANK"]) > 0:
             return Run(Path(run), whole, found.facts()), found
     made = Run.create(run or _fresh(Path("runs"), _title(recipe, whole["data"])), whole, found.facts())
-    if found.skipped:
-        lines = "".join(f"{name}\t{reason}\n" for name, reason in found.skipped)
+    if lines := "".join(f"{name}\t{reason}\n" for name, reason in found.skipped):
         (made.path / "skipped.tsv").write_text(lines, encoding="utf-8")
     for remark in found.warnings:
         made.complain(remark)

@@ -27,7 +27,8 @@ def show(run: RunFolder) -> dict[str, Any]:
     records, facts = run.log(), run.facts
     latest, state, curves, space = last_of(records), state_of(records), course(records), facts["space"]
     events = [{"step": r.get("step", 0), "event": str(r["event"])} for r in records if "event" in r]
-    skipped, classes = facts.get("skipped") or 0, facts.get("classes") or []
+    skipped, classes = facts.get("skipped") or 0, facts.get("classes")
+    classes = classes if isinstance(classes, list) else []
     data = {"name": facts.get("name"), "sizes": facts.get("sizes"), "classes": len(classes), "space": space}
     said: dict[str, Any] = {
         "run": str(run.path),

@@ -184,7 +184,7 @@ def rehearse(recipe: Any, data: Any, leaves: list[str]) -> dict[str, Any]:
         return {
             "data": found.facts()["sizes"]
             | {"name": found.name, "classes": len(found.classes), "skipped": len(found.skipped)},
-            "left out": [{"file": name, "why": reason} for name, reason in found.skipped[:20]],
+            "left_out": [{"file": name, "why": reason} for name, reason in found.skipped[:20]],
             "remarks": found.remarks,
             "space": found.space.facts(),
             "parameters": sum(p.numel() for p in training.model.parameters()),
