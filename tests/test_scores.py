@@ -24,12 +24,12 @@ from morphogen.errors import UserError
 from morphogen.metrics import inception
 from morphogen.metrics.classifier import HIDDEN, Classifier, Own
 from morphogen.metrics.copies import copies, nearest, same_pairs
-from morphogen.metrics.coverage import coverage, radii
+from morphogen.metrics.coverage import coverage, of_parts, radii
 from morphogen.metrics.detail import fine, has_detail
 from morphogen.metrics.features import Pairs, Pixels, Seen, as_seen, see, shuffled, square_distances
 from morphogen.metrics.frechet import Moments, distance, frechet
 from morphogen.metrics.inception_score import inception_score
-from morphogen.metrics.jackknife import jackknife, student
+from morphogen.metrics.jackknife import blocks_of, half_samples, halves, jackknife, student
 from morphogen.metrics.kernel import discrepancy, kernel
 from morphogen.metrics.modes import centres_of, count_centres, count_classes, stacked
 from morphogen.metrics.sliced import carry, sliced
@@ -112,6 +112,18 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says():
     assert held >= 34  # of 40; bias is small here
 
 
+def test_the_extrapolated_distance_has_no_bias_to_speak_of():
+    """Equal laws are at distance nothing: few rows say more, the line in 1/n does not, and its interval holds that."""
+    said = [frechet(as_seen(cloud(300, 8, 700 + s)), as_seen(cloud(300, 8, 900 + s), "reference")) for s in range(20)]
+    facts = [each.facts() for each in said]
+    values, ends = (torch.tensor([each[key] for each in facts]) for key in ("value", "extrapolated"))
+    assert float(values.mean()) > 5 * abs(float(ends.mean()))
+    assert abs(float(ends.mean())) < 3 * float(ends.std()) / 20**0.5 + 0.02 * float(values.mean())
+    held = [each["extrapolated_interval"][0] <= 0 <= each["extrapolated_interval"][1] for each in facts]
+    assert sum(held) >= 17
+    assert "extrapolated" not in frechet(*two(15, 15)).facts()
+
+
 def test_the_jackknife_of_a_mean_is_its_standard_error():
     x = torch.randn(10, generator=torch.Generator().manual_seed(0)).double()
     low, high = jackknife(lambda b: float((x.sum() - x[b]) / 9), float(x.mean()))
@@ -163,22 +175,62 @@ def plain_coverage(x: Tensor, y: Tensor, k: int) -> list[float]:
 def test_coverage_agrees_with_whole_matrices(n, m, k, monkeypatch):
     samples, reference = two(n, m)
     wanted = plain_coverage(samples.x.double().numpy(), reference.x.double().numpy(), k)
-    for rows, columns in ((250, 1000), (16, 7)):
+    for rows in (250, 4):
         monkeypatch.setattr("morphogen.metrics.coverage.ROWS", rows)
-        monkeypatch.setattr("morphogen.metrics.coverage.COLUMNS", columns)
         said = coverage(samples, reference, k=k)
-        found = [float(v.mean()) for v in (said.precision, said.recall, said.density, said.coverage)]
-        assert found == pytest.approx(wanted, abs=1e-12)
+        assert list(said.values.values()) == pytest.approx(wanted, abs=1e-6)
+        assert (said.intervals is None) == (n < 40)
+
+
+def test_halves_of_coverage_are_those_of_whole_matrices():
+    """The first of the halves by hand: the same four numbers of the blocks that are kept."""
+    samples, reference = two(100, 80)
+    blocks = [[seen.x[rows] for rows in blocks_of(seen.x, 0, 20)] for seen in (samples, reference)]
+    kept = halves()[0]
+    x, y = (torch.cat([rows for rows, stays in zip(each, kept, strict=True) if stays]) for each in blocks)
+    wanted = plain_coverage(x.double().numpy(), y.double().numpy(), 3)
+    said = of_parts(*blocks, 3, [[True] * 20, kept])
+    assert [said[name][1] for name in ("precision", "recall", "density", "coverage")] == pytest.approx(wanted, abs=1e-6)
+
+
+def test_halves_of_a_mean_have_its_own_variance():
+    """Every half has its other half; of a mean, the halves say what leaving one block out at a time says."""
+    ways = torch.tensor(halves())
+    assert ways.shape == (38, 20)
+    assert bool((ways.sum(1) == 10).all())
+    sides = ways[::2].double() * 2 - 1
+    assert torch.equal(ways[::2], ~ways[1::2])
+    assert torch.equal(sides @ sides.T, 20 * torch.eye(19, dtype=torch.float64))
+    blocks = torch.randn(20, generator=torch.Generator().manual_seed(0)).double()
+    low, high = half_samples([float(blocks[way].mean()) for way in ways], float(blocks.mean()))
+    mean, error = float(blocks.mean()), float(blocks.std()) / 20**0.5
+    assert (low, high) == pytest.approx((mean - 2.093 * error, mean + 2.093 * error), rel=1e-6)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_intervals_of_neighbours_hold_as_often_as_they_say(shift):
+    """200 pairs of sets of 300 rows of 8 numbers: how often the interval holds the score's own mean."""
+    draw, said = torch.Generator().manual_seed(0), []
+    for seed in range(200):
+        x, y = torch.randn(300, 8, generator=draw) + shift, torch.randn(300, 8, generator=draw)
+        said.append(coverage(as_seen(x), as_seen(y, "reference"), seed=seed))
+    for name in ("precision", "recall", "density", "coverage"):
+        mean = sum(each.values[name] for each in said) / len(said)
+        held = sum(each.intervals[name][0] <= mean <= each.intervals[name][1] for each in said) / len(said)
+        assert 0.92 <= held <= 0.985, (name, held)
 
 
 def test_coverage_of_extremes():
     x = as_seen(cloud(50), "reference")
     far = coverage(as_seen(cloud(50, shift=1e3)), x)
-    assert [float(v.mean()) for v in (far.precision, far.recall, far.density, far.coverage)] == [0.0] * 4
+    assert list(far.values.values()) == [0.0] * 4
+    assert set(far.intervals.values()) == {(0.0, 0.0)}
     one = coverage(as_seen(x.x[:1].expand(50, -1)), x)  # a single example, over and over
-    assert float(one.precision.mean()) == 1.0
-    assert float(one.recall.mean()) == 0.02
-    assert float(one.coverage.mean()) < 0.5
+    assert one.values["precision"] == 1.0
+    assert one.values["recall"] == pytest.approx(0.02)
+    assert one.values["coverage"] < 0.5
 
 
 def test_radii_leave_oneself_out():
