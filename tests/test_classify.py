@@ -671,3 +671,11 @@ def test_one_class_alone_is_refused_when_it_is_to_be_learned(tmp_path: Path) -> 
     root = pictures(tmp_path / "p", *(f"{k}/{i}.png" for k in ("cat", "unlabelled") for i in range(9)))
     with pytest.raises(UserError, match="of two classes at least"):
         run_of(tmp_path / "run", {"use": "folder", "path": str(root)}, part("models", "classifier").spec).build()
+
+
+def test_few_examples_without_an_error_do_not_make_certainty() -> None:
+    """Of n right answers follows (n + 1) / (n + 2) at the most, however far apart the scores are."""
+    n, y = 36, torch.arange(36) % 3
+    said = torch.log_softmax(2 * torch.nn.functional.one_hot(y, 3).double(), 1)
+    sharpened = torch.log_softmax(said / temperature(said, y), 1).exp()
+    assert float(sharpened.max(1).values.mean()) == pytest.approx((n + 1) / (n + 2), abs=0.005)

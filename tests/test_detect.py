@@ -529,3 +529,17 @@ def test_a_sheet_of_rows_of_a_table_names_its_cells() -> None:
     axis = heat_sheet(x, heat, space, ["one"]).subfigs[0].axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["town = z", "age = 3"]
     assert [bar.get_width() for bar in axis.patches] == [1.0, -3.0]  # above and below what was said of them
+
+
+def test_a_small_table_promises_the_least_that_it_can(tmp_path):
+    import numpy as np
+
+    import morphogen as mg
+
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    run = mg.train("vae", x, steps=3, run=tmp_path / "run", quiet=True)
+    said = run.detect(x[:6])
+    assert said["false_alarms"] == pytest.approx(said["protocol"]["least_false_alarms"])
+    assert said["false_alarms"] > 0.05
+    with pytest.raises(UserError, match="at the least"):
+        run.detect(x[:6], false_alarms=0.05)

@@ -530,3 +530,15 @@ def test_the_guide_does_what_it_says() -> None:
     examples = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, page.name, str(page), 0)
     said: list[str] = []
     assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(examples, out=said.append).failed == 0, "".join(said)
+
+
+def test_a_search_over_few_labels_counts_the_labelled_rows_only():
+    draw = np.random.default_rng(0)
+    y = np.repeat([0, 1], 40)
+    x = draw.normal(size=(80, 3)) + 4 * y[:, None]
+    blank = np.where(np.arange(80) % 4 == 0, y, -1)
+    model = SemiSupervisedVAEClassifier(2, max_iter=150, random_state=0, hidden_layer_sizes=32).fit(x, blank)
+    assert model.score(x, blank) == np.mean(model.predict(x)[blank >= 0] == blank[blank >= 0])
+    assert model.score(x, blank) > 0.8
+    with pytest.raises(ValueError, match="no row has a label"):
+        model.score(x, np.full(80, -1))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import morphogen as mg
 from morphogen import cli
 from morphogen.core import noise
 from morphogen.core.build import part
@@ -500,3 +501,28 @@ def test_the_target_of_a_file_is_its_label(tmp_path, capsys):
     assert cli.main(["encode", run, str(given), "-o", str(tmp_path / "u.npz")]) == 0
     with np.load(tmp_path / "u.npz", allow_pickle=False) as held:
         assert "y" not in held.files
+
+
+ROWS_NOT_PICTURES = {"model.net": "mlp", "model.weak": "none", "model.strong": "veil"}
+
+
+@pytest.mark.parametrize(("recipe", "leaves"), [("m2", {}), ("few-labels", ROWS_NOT_PICTURES)])
+def test_recipes_for_few_labels_take_a_table(tmp_path, recipe, leaves):
+    rows = [f"{i % 9},{'ab'[i % 2]},{('old', 'new')[i % 2]}" for i in range(90)]
+    file = tmp_path / "pets.csv"
+    file.write_text("age,kind,state\n" + "\n".join(rows) + "\n")
+    run = mg.train(recipe, file, {"data.target": "state"} | leaves, steps=2, run=tmp_path / "run", quiet=True)
+    assert run.space.kind == "table"
+    assert "binary" not in run.run.recipe["data"]
+
+
+def test_own_colour_pictures_are_not_binarised_by_a_recipe(tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3)).astype(np.uint8)
+    y = [0, 1] * 20
+    run = mg.train("m2", x, y=y, steps=1, run=tmp_path / "colour", quiet=True)
+    assert run.space.levels == 256
+    assert "binary" not in run.run.recipe["data"]
+    grey = mg.train("m2", x[..., 0], y=y, steps=1, run=tmp_path / "grey", quiet=True)
+    assert grey.run.recipe["data"]["binary"] == "dynamic"
+    asked = mg.train("m2", x, {"data.binary": "threshold"}, y=y, steps=1, run=tmp_path / "asked", quiet=True)
+    assert asked.space.levels == 2

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from morphogen.data.frames import sheet_of_frame
 from morphogen.data.given import hold
 from morphogen.errors import UserError
 from morphogen.opened import OpenRun
@@ -28,8 +29,9 @@ def train_and_open(recipe: Any, data: Any, leaves: Mapping[str, Any], more: dict
 
 
 def _at_hand(data: Any, y: Any) -> Any:
-    """A name, a path or a recipe as it is; anything else is an array at hand."""
-    if data is not None and not isinstance(data, (str, Path, Mapping)):
+    """A name, a path or a recipe as it is; anything else is an array, a data frame or columns at hand."""
+    recipe = isinstance(data, Mapping) and sheet_of_frame(data) is None
+    if data is not None and not recipe and not isinstance(data, (str, Path)):
         return hold(data, y)
     if y is not None:
         raise UserError("y is the labels of an array: mg.train(recipe, x, y=labels); a set or a file has its own")

@@ -18,9 +18,10 @@ from morphogen.core.space import Image, Space
 from morphogen.core.table import Table
 from morphogen.core.worded import read_damage
 from morphogen.data.fitting import plain
+from morphogen.data.frames import sheet_of_frame
 from morphogen.data.npz import Arrays, examples_in, read_npy
 from morphogen.data.pictures import Refused, glance, quiet, shown
-from morphogen.data.rows import known_rows
+from morphogen.data.rows import known_rows, rows_of
 from morphogen.errors import UserError
 from morphogen.examples import find_examples
 from morphogen.run import Run
@@ -121,6 +122,8 @@ def _given(said: Any, damage: Chain, where: Path) -> tuple[Tensor, list[str]]:
         raise UserError(
             f"which examples are to be restored? Name files; the data of {where} is whole, and --harm damages it first"
         )
+    if (sheet := sheet_of_frame(said)) is not None and isinstance(damage.left, Table):
+        return damage.left.opened(damage.left.read(rows_of(sheet, damage.left, fit=False))), []
     if not (isinstance(words, (list, tuple)) and all(isinstance(word, (str, Path)) for word in words)):
         return _as_read(torch.as_tensor(getattr(words, "x", words)).detach().cpu(), damage.left, "the array"), []
     if len(words) == 1 and str(words[0]) in names("data"):

@@ -22,7 +22,8 @@ from morphogen.data.batches import Batches
 from morphogen.data.dataset import Dataset, Split
 from morphogen.data.find import called, open_data
 from morphogen.data.fitting import fitted
-from morphogen.data.rows import read_labels
+from morphogen.data.frames import sheet_of_frame
+from morphogen.data.rows import labels_of, read_labels, rows_of
 from morphogen.data.stamp import digest
 from morphogen.data.stores import MemoryStore
 from morphogen.errors import UserError, did_you_mean
@@ -87,6 +88,10 @@ def find_examples(run: Run, said: Any, *, split: str | None, label: int | None, 
         stored, names = _files(run, words, fit)
         if label is None:
             y, classes = _classes(run, [Path(word) for word in words], names)
+    elif (sheet := sheet_of_frame(said)) is not None and isinstance(run.space, Table):
+        stored = rows_of(sheet, run.space, fit)
+        target = run.recipe["data"].get("target")
+        y = labels_of([sheet], target, run.facts.get("classes") or ()) if target is not None and label is None else None
     else:
         said, told = unpacked(said)
         stored = _stored(said, run)

@@ -17,8 +17,9 @@ from morphogen.core.damage import missing
 from morphogen.core.space import Space
 from morphogen.core.table import Table
 from morphogen.damaging import Damaged
-from morphogen.data.rows import fill_rows
-from morphogen.data.sheet import ENDINGS
+from morphogen.data.frames import frame_of, sheet_of_frame
+from morphogen.data.rows import cells, fill_rows, rows_of
+from morphogen.data.sheet import ENDINGS, Sheet, read_sheet
 from morphogen.errors import UserError
 from morphogen.restoration import Restored
 from morphogen.terminal import aligned
@@ -39,7 +40,18 @@ class Restoration(Values):
     fills: ClassVar[bool] = True
     arrays: dict[str, Tensor] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
-    table: Path | None = None  # the file whose empty cells these values are for
+    table: Sheet | None = None  # the table whose empty cells these values are for
+
+    def frame(self, library: str | None = None) -> Any:
+        """The whole table as a data frame, what was missing filled; columns that the model does not know as text."""
+        if self.table is None or not isinstance(self.space, Table):
+            return super().frame(library)
+        there = rows_of(self.table, self.space, fit=True)[: len(self)]
+        known = cells(torch.where(there.isnan(), torch.from_numpy(self.stored), there), self.space)
+        columns = zip(self.table.names, self.table.columns, strict=True)
+        return frame_of(
+            {name: known.get(name, [c or None for c in texts[: len(self)]]) for name, texts in columns}, library
+        )
 
     def save(self, path: str | Path, *, force: bool = False) -> list[Path]:
         """A sheet (.png), arrays (.npz), or a folder (no ending): a file for each input and its deviation beside it."""
@@ -107,13 +119,15 @@ class Restoration(Values):
         return path
 
 
-def table_of(data: Any, space: Space) -> Path | None:
-    """The one file of a table that was given, if it was one."""
+def table_of(data: Any, space: Space) -> Sheet | None:
+    """The one table that was given, a file or a data frame, if it was one."""
+    if space.gaps and (sheet := sheet_of_frame(data)) is not None:
+        return sheet
     words = [data] if isinstance(data, (str, Path)) else data
     if not (space.gaps and isinstance(words, (list, tuple)) and len(words) == 1 and isinstance(words[0], (str, Path))):
         return None
     path = Path(words[0])
-    return path if path.suffix.lower() in ENDINGS else None
+    return read_sheet(path, strict=True) if path.suffix.lower() in ENDINGS else None
 
 
 class Gathering:

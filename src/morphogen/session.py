@@ -24,10 +24,8 @@ from morphogen.core import noise
 from morphogen.core.build import part
 from morphogen.core.model import Model, Samples
 from morphogen.core.noise import Noise
-from morphogen.core.space import Image
 from morphogen.data.dataset import Dataset
-from morphogen.data.find import called, open_data, resolve
-from morphogen.data.split import UNSPLIT
+from morphogen.data.find import called, enough, open_data, open_with_default, resolve
 from morphogen.diagnosis import findings
 from morphogen.errors import Failure, UserError
 from morphogen.plan import Plan
@@ -44,7 +42,6 @@ from morphogen.train import Training, train
 __all__ = ["fit", "start"]
 
 HIDES = ("labels", "labels_seed")
-FEWEST = 8  # examples of all splits together
 SHOWN = 64  # examples in a sample grid
 SAVE_SECONDS = 60.0
 LOOK_SHARE = 20.0  # against a budget of minutes, looking takes at most one part in so many
@@ -54,17 +51,21 @@ FIRST, RECENT = 8, 60  # records of training that are kept, beside all looks, to
 def complete(recipe: Any, data: Any, leaves: Iterable[str]) -> tuple[dict[str, Any], Dataset]:
     """The recipe with its data, changed leaf by leaf, checked as a whole, every default filled in; and the data."""
     tree = recipes.find(recipe)
-    tree["data"] = _options(tree.get("data", {}), _data_spec(data))
+    default = tree.get("data", {}).get("binary")
+    own = {key: value for key, value in tree.get("data", {}).items() if key != "binary"}
+    tree["data"] = _options(own, _data_spec(data))
     tree = recipes.change(tree, spelled_out(tree, leaves))
+    default = None if "binary" in tree["data"] else default
     if "use" not in tree["data"]:
         raise UserError("which data? name a set (`morphogen data` lists them) or a folder or file of yours")
     tree["data"] = resolve(tree["data"])
     model = part("models", tree.get("model", "vae"))
     plan = Plan.complete(tree.get("train", {}))
     Plan.from_recipe(plan)
-    found = _enough(open_data(tree["data"]), called(tree["data"]))
-    whole = {
-        "data": tree["data"],
+    spec, found = open_with_default(tree["data"], default)
+    enough(found, called(spec))
+    whole: dict[str, Any] = {
+        "data": spec,
         "model": model.spec,
         "train": plan,
         "seed": recipes.seed(tree.get("seed", 0)),
@@ -73,23 +74,6 @@ def complete(recipe: Any, data: Any, leaves: Iterable[str]) -> tuple[dict[str, A
     }
     machine.choose_precision(whole["precision"], machine.choose_device(whole["device"]))
     return whole, found
-
-
-def _enough(data: Dataset, name: str) -> Dataset:
-    """The data, where something can be learned from it."""
-    parts = [data.splits["train"]] if UNSPLIT in data.protocol else data.splits.values()
-    count = sum(map(len, parts))
-    if count < FEWEST:
-        raise UserError(
-            f"{name} holds {count} example{'s' if count != 1 else ''}, and a model of so few is a copy of them; "
-            f"add some, or name another set ({FEWEST} at least, some hundreds to learn from)"
-        )
-    if isinstance(data.space, Image) and data.space.height == data.space.width == 1:
-        raise UserError(
-            f"the pictures of {name} are one pixel each; name larger ones, or give their colours as a table (an "
-            ".npy file of a row each)"
-        )
-    return data
 
 
 def _options(own: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from torch import Tensor
 
 from morphogen import files
 from morphogen.core.space import Space
+from morphogen.core.table import Table
+from morphogen.data.rows import cells
 from morphogen.errors import UserError
 
 __all__ = ["Values", "gathered", "joined"]
@@ -50,6 +52,8 @@ class Values:
         return iter(self.x)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if isinstance(self.space, Table):
+            raise UserError("rows of a table are no array of numbers; .frame() is a data frame, .x what a model sees")
         return np.asarray(self.x.numpy(), dtype=dtype)
 
     @property
@@ -62,6 +66,24 @@ class Values:
     def suffix(self) -> str:
         """The ending of a file that holds all of it."""
         return ".npz" if self.labels is not None or self.names is not None else files.default_suffix(self.space)
+
+    def frame(self, library: str | None = None) -> Any:
+        """The rows as a data frame: of `library` (pandas, polars or pyarrow), or of the first that is installed."""
+        from morphogen.data.frames import frame_of
+
+        if isinstance(self.space, Table):
+            columns = cells(self.space.write(self.x), self.space)
+        elif len(self.space.shape) == 1:
+            stored = self.stored
+            named = getattr(self.space, "columns", ()) or [f"c{i}" for i in range(stored.shape[1])]
+            columns = {name: stored[:, place].tolist() for place, name in enumerate(named)}
+        else:
+            raise UserError(f"{self.space.plural} are not rows of a table; .x and .stored are arrays")
+        if self.names is not None:
+            columns = {"name": list(self.names)} | columns
+        if self.labels is not None:
+            columns["label"] = self.labels.tolist()
+        return frame_of(columns, library)
 
     def save(self, path: str | Path, *, force: bool = False) -> list[Path]:
         """Write to a file in the format of its ending, figures beside it; what is there stays, unless forced."""

@@ -22,8 +22,9 @@ def as_numpy(x: Any) -> NDArray[Any]:
             x = torch.stack([row.detach().cpu() for row in x])
         if isinstance(x, torch.Tensor):
             x = x.detach().cpu()
-            return (x.float() if x.dtype == torch.bfloat16 else x).numpy()
-        return np.asarray(x)
+            x = (x.float() if x.dtype == torch.bfloat16 else x).numpy()
+        values: NDArray[Any] = np.asarray(x)
+        return values
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"the data is neither a name, nor a path, nor an array: {error}") from None
 

@@ -13,15 +13,18 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from morphogen.core.build import Part, check, describe, names, part
 from morphogen.core.noise import Noise
+from morphogen.core.space import Image
 from morphogen.data.binary import Binary, binarise
 from morphogen.data.dataset import Dataset, Split
 from morphogen.data.labels import few
 from morphogen.data.only import Only, only
+from morphogen.data.split import UNSPLIT
 from morphogen.data.stamp import restamp
 from morphogen.errors import UserError, did_you_mean
 
-__all__ = ["called", "open_data", "resolve"]
+__all__ = ["called", "enough", "open_data", "open_with_default", "resolve"]
 
+FEWEST = 8  # examples of all splits together
 ARRAYS, TABLES = (".npy", ".npz"), (".csv", ".tsv", ".parquet")
 
 
@@ -55,6 +58,16 @@ def open_data(spec: str | Path | Mapping[str, Any], **options: Any) -> Dataset:
     elif asked["labels_seed"] is not None:
         raise UserError("labels_seed says which labels are kept; say how many a class, too: data.labels=10")
     return binarise(data, asked["binary"]) if asked["binary"] else data
+
+
+def open_with_default(spec: Mapping[str, Any], binary: str | None) -> tuple[dict[str, Any], Dataset]:
+    """The data of a recipe that binarises by default, and its own recipe then. Grey pictures are binarised; colour
+    pictures, tables and all else stay as they are: whoever wants them in two levels asks for it by data.binary."""
+    data = open_data(spec)
+    grey = isinstance(data.space, Image) and data.space.channels == 1
+    if binary is None or not grey:
+        return dict(spec), data
+    return resolve(dict(spec) | {"binary": binary}), binarise(data, binary)  # type: ignore[arg-type]
 
 
 def resolve(spec: str | Path | Mapping[str, Any], **options: Any) -> dict[str, Any]:
@@ -138,3 +151,20 @@ def _some(split: Split, limit: int, name: str) -> Split:
     draw = Noise(0, f"limit/{name}").generator(torch.device("cpu"))
     rows = torch.randperm(len(split), generator=draw)[:limit].sort().values
     return split.rows(rows)
+
+
+def enough(data: Dataset, name: str) -> Dataset:
+    """The data, where something can be learned from it."""
+    parts = [data.splits["train"]] if UNSPLIT in data.protocol else data.splits.values()
+    count = sum(map(len, parts))
+    if count < FEWEST:
+        raise UserError(
+            f"{name} holds {count} example{'s' if count != 1 else ''}, and a model of so few is a copy of them; "
+            f"add some, or name another set ({FEWEST} at least, some hundreds to learn from)"
+        )
+    if isinstance(data.space, Image) and data.space.height == data.space.width == 1:
+        raise UserError(
+            f"the pictures of {name} are one pixel each; name larger ones, or give their colours as a table (an "
+            ".npy file of a row each)"
+        )
+    return data

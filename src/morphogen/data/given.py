@@ -16,6 +16,7 @@ from morphogen.core.build import register
 from morphogen.data.arrays import dataset_of_arrays
 from morphogen.data.at_hand import as_numpy, unpacked
 from morphogen.data.dataset import Dataset
+from morphogen.data.frames import hold_frame, sheet_of_frame
 from morphogen.errors import UserError
 
 __all__ = ["given", "hold"]
@@ -40,11 +41,13 @@ def given(*, digest: str = "", valid: float = 0.1, test: float = 0.1) -> Dataset
 
 
 def hold(x: Any, y: Any = None) -> dict[str, Any]:
-    """Let this process hold an array, and its labels where it has any: a recipe of it as data.
+    """Let this process hold an array or a data frame, and its labels where it has any: a recipe of it as data.
 
     >>> hold([[0.5, 1.0], [0.25, 2.0]])["use"]
     'given'
     """
+    if (sheet := sheet_of_frame(x)) is not None:
+        return hold_frame(sheet, y)
     x, y = unpacked(x, y)
     values, labels = _array(x), None if y is None else _labels(y)
     sha = hashlib.sha256(f"{values.shape}{values.dtype.str}".encode())

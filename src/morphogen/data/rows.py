@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,29 +17,35 @@ from morphogen.data.pictures import shown
 from morphogen.data.sheet import ENDINGS, Sheet, read_sheet
 from morphogen.errors import UserError, did_you_mean
 
-__all__ = ["fill_rows", "known_rows", "read_labels", "read_rows", "texts"]
+__all__ = ["cells", "fill_rows", "known_rows", "labels_of", "read_labels", "read_rows", "rows_of", "texts"]
 
 FIT = "mend it, or let it count as missing (--fit, where a task takes it)"
 
 
 def read_rows(path: Path, space: Table, fit: bool) -> Tensor:
-    """The rows of a file as the model's columns, in whatever order they stand; columns of other names are left alone.
+    """The rows of a file as the model's columns, as `rows_of` reads them."""
+    return rows_of(read_sheet(path, strict=True), space, fit)
+
+
+def rows_of(sheet: Sheet, space: Table, fit: bool) -> Tensor:
+    """The rows of a sheet as the model's columns, in whatever order they stand; columns of other names are left alone.
 
     With `fit`, what the model does not know counts as missing: a column, a word, a number that is none.
     """
-    sheet = read_sheet(path, strict=True)
     stored = torch.full((len(sheet), len(space.columns)), math.nan, dtype=torch.float64)
     for place, column in enumerate(space.columns):
         if column.name not in sheet.names:
             if fit:
                 continue
             raise UserError(
-                f"{shown(path)} has no column {column.name!r}, which the model knows; "
+                f"{shown(sheet.path)} has no column {column.name!r}, which the model knows; "
                 f"{did_you_mean(column.name, sheet.names)}; name it so, or add it with empty cells"
             )
         stored[:, place] = torch.tensor(_cells(sheet, sheet.names.index(column.name), column, fit), dtype=torch.float64)
     if bool(stored.isnan().all()):
-        raise UserError(f"{shown(path)} has no cell that the model knows; its columns are {', '.join(space.names[:8])}")
+        raise UserError(
+            f"{shown(sheet.path)} has no cell that the model knows; its columns are {', '.join(space.names[:8])}"
+        )
     return stored
 
 
@@ -73,15 +80,18 @@ def _place_of(column: Word) -> Callable[[str], float]:
 
 def read_labels(paths: Sequence[Path], target: str, classes: Sequence[str]) -> Tensor | None:
     """Class numbers from the column `target` of the files, blank where nothing known stands; None where none has it."""
-    place, labels, there = {name: i for i, name in enumerate(classes)}, [], False
-    for path in paths:
-        sheet = read_sheet(path, strict=True) if path.suffix.lower() in ENDINGS else None
-        if sheet is None:
-            return None
+    if not all(path.suffix.lower() in ENDINGS for path in paths):
+        return None
+    return labels_of([read_sheet(path, strict=True) for path in paths], target, classes)
+
+
+def labels_of(sheets: Sequence[Sheet], target: str, classes: Sequence[str]) -> Tensor | None:
+    """The same of sheets that were read already."""
+    place, labels = {name: i for i, name in enumerate(classes)}, []
+    for sheet in sheets:
         cells = sheet.columns[sheet.names.index(target)] if target in sheet.names else [""] * len(sheet)
-        there = there or target in sheet.names
         labels += [place.get(cell, BLANK) for cell in cells]
-    return torch.tensor(labels) if there else None
+    return torch.tensor(labels) if any(target in sheet.names for sheet in sheets) else None
 
 
 def known_rows(stored: Tensor, space: Table, where: str) -> Tensor:
@@ -96,9 +106,9 @@ def known_rows(stored: Tensor, space: Table, where: str) -> Tensor:
     return stored
 
 
-def fill_rows(path: Path, space: Table, stored: Tensor) -> tuple[list[str], list[list[str]]]:
-    """Names and cells of a file as they stand there, what is missing of its first rows filled from stored values."""
-    sheet, filled = read_sheet(path, strict=True), texts(stored, space)
+def fill_rows(sheet: Sheet, space: Table, stored: Tensor) -> tuple[list[str], list[list[str]]]:
+    """Names and cells of a sheet as they stand there, what is missing of its first rows filled from stored values."""
+    filled = texts(stored, space)
     place = {name: i for i, name in enumerate(space.names)}
     columns = []
     for name, cells in zip(sheet.names, sheet.columns, strict=True):
@@ -112,6 +122,21 @@ def fill_rows(path: Path, space: Table, stored: Tensor) -> tuple[list[str], list
 def texts(stored: Tensor, space: Table) -> list[list[str]]:
     """The cells of stored rows as a person writes them, empty where they are missing."""
     return [[_text(value, column) for value, column in zip(row, space.columns, strict=True)] for row in stored.tolist()]
+
+
+def cells(stored: Tensor, space: Table) -> dict[str, list[Any]]:
+    """The columns of stored rows as Python values: whole numbers, fractions, words; None where a cell is missing."""
+    return {
+        column.name: [None if math.isnan(value) else _cell(value, column) for value in stored[:, place].tolist()]
+        for place, column in enumerate(space.columns)
+    }
+
+
+def _cell(value: float, column: Number | Word) -> Any:
+    if isinstance(column, Word):
+        word = column.words[int(value)]
+        return word == "True" if set(column.words) == {"True", "False"} else word
+    return int(value) if column.decimals == 0 else value
 
 
 def _text(value: float, column: Number | Word) -> str:

@@ -26,7 +26,8 @@ OURS = '# {"morphogen"'  # the first line of a file that we wrote
 
 @dataclass
 class Sheet:
-    """A table as it was written: names, one list of cells a column, and which line each row stood on."""
+    """A table as it was written: names, one list of cells a column, and which line each row stood on. Columns that
+    are `typed` are known to hold words."""
 
     path: Path
     names: list[str]
@@ -34,6 +35,7 @@ class Sheet:
     lines: list[int]
     skipped: list[tuple[str, str]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    typed: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.lines)

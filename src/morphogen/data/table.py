@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from morphogen.data.split import by_hash, row_hashes
 from morphogen.data.stamp import dataset_of
 from morphogen.errors import UserError, did_you_mean
 
-__all__ = ["table"]
+__all__ = ["table", "table_of"]
 
 
 @register("data")
@@ -35,18 +36,31 @@ def table(
     `categorical` are words whatever they look like, `drop` is left out."""
     file = Path(path)
     sheet = read_sheet(file, strict=strict)
+    return table_of(sheet, file.stem, target, categorical, drop, valid, test)
+
+
+def table_of(
+    sheet: Sheet,
+    name: str,
+    target: str | None,
+    categorical: Collection[str],
+    drop: Collection[str],
+    valid: float,
+    test: float,
+) -> Dataset:
+    """The data set of a sheet: columns found, numbers scaled by the training rows, splits by content."""
     labels, classes = (None, ()) if target is None else _labels(sheet, target)
     apart = [] if target is None else [target]
     found = find_columns(sheet, categorical=set(categorical) - set(apart), drop=[*drop, *apart])
     splits, how = by_hash(row_hashes(found.values), valid, test)
     space = Table(tuple(_scaled(found.columns, found.values, splits["train"])))
     stored = torch.from_numpy(found.values)
-    parts = {name: (stored[rows], None if labels is None else labels[rows]) for name, rows in splits.items()}
-    left_out = [(f"column {name}", why) for name, why in found.left_out if name not in (*apart, *drop)]
+    parts = {part: (stored[rows], None if labels is None else labels[rows]) for part, rows in splits.items()}
+    left_out = [(f"column {each}", why) for each, why in found.left_out if each not in (*apart, *drop)]
     notes = [*sheet.said, *([f"{len(left_out)} columns left out"] if left_out else []), how]
-    options = {"target": target, "categorical": categorical, "drop": drop, "valid": valid, "test": test}
+    options = {"target": target, "categorical": list(categorical), "drop": list(drop), "valid": valid, "test": test}
     return dataset_of(
-        file.stem,
+        name,
         space,
         parts,
         options,

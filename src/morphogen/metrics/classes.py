@@ -78,12 +78,14 @@ def calibration_error(log_p: Tensor, y: Tensor) -> float:
 
 def temperature(log_p: Tensor, y: Tensor) -> float:
     """T for which softmax(log p / T) says least surprising things of y (Guo et al. 2017): by golden sections of log T,
-    in which the cost has one valley."""
+    in which the cost has one valley. Of n examples without an error no certainty follows: targets are softened to
+    (n + 1) / (n + 2), as Platt 1999 does ("Probabilistic outputs for support vector machines")."""
+    softened = min(log_p.shape[1] / (log_p.shape[1] - 1) / (len(y) + 2), 1.0)  # torch spreads it over all classes
     log_p, low, high = log_p.double(), math.log(COLDEST), math.log(HOTTEST)
     golden = (math.sqrt(5) - 1) / 2
 
     def cost(log_t: float) -> float:
-        return float(torch.nn.functional.cross_entropy(log_p / math.exp(log_t), y))
+        return float(torch.nn.functional.cross_entropy(log_p / math.exp(log_t), y, label_smoothing=softened))
 
     a, b = high - golden * (high - low), low + golden * (high - low)
     cost_a, cost_b = cost(a), cost(b)

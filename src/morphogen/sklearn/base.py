@@ -97,8 +97,13 @@ class LatentEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         for name in ("n_components", "max_iter", "batch_size", "n_draws"):
             check_scalar(getattr(self, name), name, Integral, min_val=1)
         check_scalar(self.learning_rate, "learning_rate", Real, min_val=0, include_boundaries="neither")
-        for width in self.hidden_layer_sizes:
+        for width in self._widths():
             check_scalar(width, "hidden_layer_sizes", Integral, min_val=1)
+
+    def _widths(self) -> list[int]:
+        """Widths of the encoder's layers; a single number is one layer, as in MLPClassifier."""
+        said: Any = self.hidden_layer_sizes
+        return [int(said)] if isinstance(said, Integral) else list(said)
 
     def _draw_seed(self) -> int:
         return int(check_random_state(self.random_state).randint(LARGEST_SEED))
@@ -134,7 +139,7 @@ class LatentEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         if "latent" in takes:
             spec["latent"] = int(self.n_components)
         if "net" in takes and "net" not in spec:
-            spec["net"] = {"use": "mlp", "widths": [int(width) for width in self.hidden_layer_sizes]}
+            spec["net"] = {"use": "mlp", "widths": self._widths()}
         return spec
 
     def _show(self, record: dict[str, Any]) -> None:

@@ -69,6 +69,17 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, OfRun):  # type: ignore[misc]
         )
         self.alpha = alpha
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy on the rows that have a label; those that are blank (-1) count neither way, so that a search by
+        cross-validation over few labels compares what it means to."""
+        y = column_or_1d(np.asarray(y, dtype=object), warn=True)
+        known = np.array([label != BLANK for label in y])
+        if not known.any():
+            raise ValueError("no row has a label (all are -1), so there is no accuracy")
+        right = np.asarray(self.predict(X), dtype=object)[known] == y[known]
+        weight = None if sample_weight is None else np.asarray(sample_weight)[known]
+        return float(np.average(right.astype(float), weights=weight))
+
     def fit(self, X: Any, y: Any) -> SemiSupervisedVAEClassifier:
         """Learn from all rows of X, and from the labels of those that have one."""
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2, y_numeric=False)

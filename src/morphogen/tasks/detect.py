@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["detect"]
 
+USUAL = 0.05  # the share of false alarms where nobody asks for another
+
 
 @task(exact=True)
 def detect(
@@ -25,7 +27,7 @@ def detect(
     n: Count | None = None,
     *,
     run: OpenRun,
-    false_alarms: float = 0.05,
+    false_alarms: float | None = None,
     scores: str | None = None,
     normal: str | None = None,
     most: Count = 20,
@@ -36,7 +38,7 @@ def detect(
 
     data: a data set by name, or files; default: the run's own test examples
     n: only the first N examples
-    false_alarms: false-alarm rate: the share of normal examples that may be called odd
+    false_alarms: share of normal examples that may be called odd; default: 0.05, or the least possible
     scores: which anomaly scores, "typicality,residual"; default: the usual ones that the model supports
     normal: a data set by name, or a file, of normal examples, to report how well the two are separated (AUROC)
     most: number of examples listed
@@ -55,6 +57,7 @@ def detect(
     asked = [word.strip() for word in scores.split(",")] if scores is not None else []
     everything = detector_of(run.run, model, asked)
     detector = everything.only(asked) if asked else everything
+    false_alarms = max(USUAL, detector.least) if false_alarms is None else false_alarms
     detector.promised(false_alarms)
     found = detector.judged(_numbers(detector, model, data))
     order = found.oddness.argsort(descending=True, stable=True).tolist()
@@ -70,6 +73,8 @@ def detect(
             _sheet(everything, model, data, order[:most], rows, out)
         else:
             _table(rows, out)
+    if false_alarms > USUAL:
+        said["false_alarms"] = false_alarms
     return said | {"oddest": rows[:most], "protocol": _protocol(detector, false_alarms, len(data))}
 
 
