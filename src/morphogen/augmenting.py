@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from morphogen import files
+from morphogen import atomic, files
 from morphogen.core.noise import Noise
 from morphogen.core.space import Space
 from morphogen.errors import UserError
@@ -82,8 +82,7 @@ def named(data: Data, row: int) -> str:
 def may_be_written(out: Path, space: Space, force: bool) -> None:
     """Refuse, before anything is made, a place that holds something or a form that the data does not have."""
     if out.suffix.lower() == NPZ:
-        if out.exists() and not force:
-            raise UserError(f"{out} exists and is not overwritten; give another name, or force")
+        atomic.may_write(out, force)
         return
     if out.suffix:
         raise UserError(f"{out}: new data is written as a folder or as {NPZ}, not {out.suffix}")
@@ -94,7 +93,15 @@ def may_be_written(out: Path, space: Space, force: bool) -> None:
 
 
 def write(
-    out: Path, batch: Batch, given: Labelled, source: Data, note: Mapping[str, Any], originals: bool, space: Space
+    out: Path,
+    batch: Batch,
+    given: Labelled,
+    source: Data,
+    note: Mapping[str, Any],
+    originals: bool,
+    space: Space,
+    *,
+    force: bool = False,
 ) -> int:
     """Class folders, or x and y; a line for each example beside them says where it came from. How many there are."""
     made = batch.made
@@ -109,7 +116,7 @@ def write(
     for line, kind in zip(lines, y.tolist(), strict=True):
         line["class"] = classes[kind]
     if out.suffix.lower() == NPZ:
-        _npz(out, x, y, space, classes, lines, note)
+        _npz(out, x, y, space, classes, lines, note, force)
     else:
         _folders(out, x, y, space, classes, lines, note)
     return len(x)
@@ -129,13 +136,20 @@ def _line(batch: Batch, source: Data, place: int) -> dict[str, Any]:
 
 
 def _npz(
-    out: Path, x: Tensor, y: Tensor, space: Space, classes: Sequence[str], lines: Sequence[Any], note: Mapping[str, Any]
+    out: Path,
+    x: Tensor,
+    y: Tensor,
+    space: Space,
+    classes: Sequence[str],
+    lines: Sequence[Any],
+    note: Mapping[str, Any],
+    force: bool,
 ) -> None:
     content, held = io.BytesIO(), dict[str, Any](x=space.write(x).contiguous().numpy())
     held["y"] = np.array([classes[kind] for kind in y.tolist()])
     held["provenance"] = np.array([json.dumps(line) for line in lines])
     np.savez_compressed(content, note=np.array(json.dumps({"morphogen": dict(note)})), **held)
-    files.write_atomically(out, content.getvalue())
+    atomic.write(out, content.getvalue(), force=force)
 
 
 def _folders(
@@ -147,7 +161,7 @@ def _folders(
         for row, path in zip(rows.tolist(), files.save(out / homes[kind], x[rows], space, note), strict=True):
             lines[row]["file"] = path.relative_to(out).as_posix()
     text = "\n".join(json.dumps(line) for line in [{"morphogen": dict(note)}, *lines])
-    files.write_atomically(out / LINES, f"{text}\n".encode())
+    atomic.write(out / LINES, f"{text}\n".encode(), force=False)
 
 
 def _homes(classes: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 from morphogen import recipe as recipes
 from morphogen.errors import UserError
 from morphogen.history import last_of, records, state_of
+from morphogen.run_checks import check_facts, check_recipe
 
 __all__ = ["RunFolder", "entry", "find_runs", "is_run", "locate", "no_run", "size_of", "write_origin"]
 
@@ -83,10 +84,8 @@ class RunFolder:
         if not is_run(path):
             raise no_run(path)
         recipe, facts = recipes.read(path / RECIPE), _json(path / DATA)
-        for table, where, keys in ((recipe, RECIPE, ("data", "model", "train", "seed")), (facts, DATA, ("space",))):
-            for key in keys:
-                if key not in table:
-                    raise UserError(f"{path / where} says nothing of {key!r}: it is damaged, or not of a run")
+        check_recipe(recipe, path / RECIPE)
+        check_facts(facts, path / DATA)
         return cls(path, recipe, facts)
 
     def log(self) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from morphogen.escape import figure_text
 from morphogen.figures import FAINT, INK
 
 if TYPE_CHECKING:
@@ -26,8 +27,13 @@ def matrix(counts: Tensor, rows: Sequence[str], columns: Sequence[str]) -> Figur
     figure = Figure(figsize=(wide + 1.6, high + 1.2), dpi=150, layout="constrained", facecolor="white")
     axis = figure.subplots()
     axis.imshow(shares**0.5, cmap="Blues", vmin=0, vmax=1, aspect="equal")  # by the root: rare confusions show, too
-    axis.set_xticks(range(len(columns)), columns, rotation=90 if max(map(len, columns)) > 2 else 0, fontsize=8)
-    axis.set_yticks(range(len(rows)), rows, fontsize=8)
+    axis.set_xticks(
+        range(len(columns)),
+        [figure_text(name) for name in columns],
+        rotation=90 if max(map(len, columns)) > 2 else 0,
+        fontsize=8,
+    )
+    axis.set_yticks(range(len(rows)), [figure_text(name) for name in rows], fontsize=8)
     axis.set_xlabel("said", fontsize=9, color=INK)
     axis.set_ylabel("true", fontsize=9, color=INK)
     axis.tick_params(length=0, labelcolor=INK)

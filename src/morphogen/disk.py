@@ -9,66 +9,47 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-import torch
 from torch import Tensor
 
+from morphogen.atomic import placed
 from morphogen.errors import Failure, UserError
+from morphogen.tensor_file import content, write_tensors
 
 __all__ = ["digest", "open_sealed", "replace", "seal", "write", "write_json"]
 
 SEAL = "sha256"
 
 
-def replace(path: Path, fill: Callable[[Path], None], whole: Callable[[Path], bool]) -> None:
+def replace(path: Path, fill: Callable[[BinaryIO], None], whole: Callable[[Path], bool]) -> None:
     """Make `path` by filling a temporary file beside it, then renaming: readers see the old file or the new one.
 
     It is read back first, and takes the old one's place only if it is `whole`.
     """
-    from safetensors import SafetensorError  # what safetensors makes of a full disk
-
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        fill(temporary)
-        sync(temporary)
-        if not whole(temporary):
-            raise OSError("what was written is not what is read back; the disk may be failing")
-        os.replace(temporary, path)
-        sync(path.parent)
-    except (OSError, SafetensorError) as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        said = getattr(error, "strerror", None) or error
+        with placed(path, force=True, whole=whole) as file:
+            fill(file)
+    except OSError as error:
+        said = error.strerror or error
         raise Failure(f"{path} could not be written: {said}; free some space, then resume") from error
 
 
-def sync(path: Path) -> None:
-    """Wait until the disk has it."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def write(path: Path, content: str | bytes) -> None:
+def write(path: Path, said: str | bytes) -> None:
     """A small file, whole or not at all."""
-    wanted = content.encode() if isinstance(content, str) else content
-    replace(path, lambda p: _fill(p, wanted), lambda p: p.read_bytes() == wanted)
+    wanted = said.encode() if isinstance(said, str) else said
+    replace(path, lambda file: _fill(file, wanted), lambda p: p.read_bytes() == wanted)
 
 
-def _fill(path: Path, content: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(content)
+def _fill(file: BinaryIO, wanted: bytes) -> None:
+    file.write(wanted)
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, said: Any) -> None:
     """A small JSON file, whole or not at all."""
-    write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write(path, json.dumps(said, indent=1, ensure_ascii=False) + "\n")
 
 
 def digest(path: Path) -> str:
@@ -83,18 +64,16 @@ def fingerprint(tensors: Mapping[str, Tensor], facts: str) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         sha.update(f"{name}|{tensor.dtype}|{list(tensor.shape)}|".encode())
-        sha.update(tensor.flatten().view(torch.uint8).numpy().data)
+        sha.update(content(tensor))
     return sha.hexdigest()
 
 
 def seal(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Tensors and facts as one sealed safetensors file."""
-    from safetensors.torch import save_file
-
+    """Tensors and facts as one sealed safetensors file: the same ones are the same bytes."""
     still = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     said = json.dumps(facts, sort_keys=True)
     metadata = {"facts": said, SEAL: fingerprint(still, said)}
-    replace(path, lambda p: save_file(still, p, metadata=metadata), _intact)
+    replace(path, lambda file: write_tensors(file, still, metadata), _intact)
 
 
 def _intact(path: Path) -> bool:
@@ -127,9 +106,9 @@ def open_sealed(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def table(said: str, path: Path) -> dict[str, Any]:
     """JSON that must be a table, from `path`."""
     try:
-        content = json.loads(said)
+        told = json.loads(said)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {error}") from None
-    if not isinstance(content, dict):
+    if not isinstance(told, dict):
         raise UserError(f"{path} is damaged: it is not a table")
-    return content
+    return told

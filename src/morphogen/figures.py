@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from morphogen.errors import MorphogenError
+from morphogen.escape import figure_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,24 +40,24 @@ def curves(run: Run) -> Path | None:
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(4.0 * columns, 2.7 * rows + 0.4), dpi=150, layout="constrained", facecolor="white")
-    figure.suptitle(run.path.name, x=0.01, ha="left", fontsize=12, color=INK, fontweight="bold")
+    figure.suptitle(figure_text(run.path.name), x=0.01, ha="left", fontsize=12, color=INK, fontweight="bold")
     axes = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
     for axis, (title, lines) in zip(axes, panels.items(), strict=False):
         _panel(axis, title, lines)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
-    return save(figure, run.path / "curves.png", {"run": str(run.path), "task": "curves"})
+    return save(figure, run.path / "curves.png", {"run": str(run.path), "task": "curves"}, force=True)
 
 
-def save(figure: Figure, path: Path, note: Mapping[str, Any]) -> Path:
+def save(figure: Figure, path: Path, note: Mapping[str, Any], *, force: bool) -> Path:
     """A figure as a PNG that carries its recipe, whole or not at all."""
-    from morphogen.files import write_atomically
+    from morphogen.atomic import write
 
     out = io.BytesIO()
     told = json.dumps(dict(note), sort_keys=True, default=str)
     about = {"morphogen": told, "Software": None}
     figure.savefig(out, format="png", bbox_inches="tight", pad_inches=0.12, metadata=about)
-    write_atomically(path, out.getvalue())
+    write(path, out.getvalue(), force=force)
     return path
 
 
@@ -101,16 +102,16 @@ def _panel(axis: Axes, title: str, lines: Series) -> None:
     for name, points in lines.items():
         x, y = zip(*sorted(points), strict=True)
         if name == "validation":
-            axis.plot(x, y, color=CHECKED, marker="o", markersize=2.8, linewidth=1.0, label=name, zorder=3)
+            axis.plot(x, y, color=CHECKED, marker="o", markersize=2.8, linewidth=1.0, label=figure_text(name), zorder=3)
             continue
         smooth, colour = _smooth(y), colours.get(name, FAINT)
         if smooth is not y:
             axis.plot(x, y, color=colour, linewidth=0.6, alpha=0.25)
         point = "o" if len(x) == 1 else ""  # a line of one point is not seen
-        axis.plot(x, smooth, color=colour, linewidth=1.4, marker=point, markersize=2.8, label=name)
+        axis.plot(x, smooth, color=colour, linewidth=1.4, marker=point, markersize=2.8, label=figure_text(name))
     _tidy(axis)
     only = next(iter(lines))
-    axis.set_title(only if only.endswith("/s") else title, fontsize=10, color=INK, loc="left")
+    axis.set_title(figure_text(only if only.endswith("/s") else title), fontsize=10, color=INK, loc="left")
     _frame(axis, lines)
     if len(lines) > 1:
         _legend_above(axis)
@@ -198,7 +199,7 @@ def scatter(
     colours = np.full(len(points), LINES[0], dtype="U7")
     for name, rows, colour in kinds:
         colours[rows] = colour
-        axis.scatter([], [], s=28.0, color=colour, linewidths=0, label=name)  # a mark for the legend
+        axis.scatter([], [], s=28.0, color=colour, linewidths=0, label=figure_text(name))  # a mark for the legend
     # all classes in one shuffled go: drawn one after the other, the last would lie on top of the rest
     shuffled = np.random.default_rng(0).permutation(len(points))
     x, y = points[shuffled].T
@@ -235,8 +236,8 @@ def _plane(axis: Axes, points: Any, axes: Sequence[str], frame: Sequence[tuple[f
     for side in ("left", "bottom"):
         axis.spines[side].set(linewidth=0.6, color=FAINT)
     axis.tick_params(labelsize=8, width=0.6, length=3, color=FAINT, labelcolor=INK)
-    axis.set_xlabel(axes[0], fontsize=9, color=INK)
-    axis.set_ylabel(axes[1], fontsize=9, color=INK)
+    axis.set_xlabel(figure_text(axes[0]), fontsize=9, color=INK)
+    axis.set_ylabel(figure_text(axes[1]), fontsize=9, color=INK)
     low, high = np.quantile(points, [0.001, 0.999], axis=0)
     if frame:
         (left, right), (bottom, top) = frame

@@ -7,10 +7,7 @@ atomic, and nothing is overwritten unasked.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +15,10 @@ import torch
 from torch import Tensor
 
 from morphogen import formats, notes, readers
+from morphogen.atomic import may_write, write
 from morphogen.core.space import Image, Sound, Space, Tokens, Vector
 from morphogen.core.table import Table
-from morphogen.errors import Failure, UserError
+from morphogen.errors import UserError
 from morphogen.sheet import contact_sheet
 from morphogen.terminal import show
 
@@ -33,7 +31,6 @@ __all__ = [
     "save_bytes",
     "show",
     "suffixes",
-    "write_atomically",
 ]
 
 Note = Mapping[str, Any] | None
@@ -75,8 +72,8 @@ def save(path: Path | str, values: Tensor, space: Space, note: Note = None, *, f
 
 def save_bytes(path: Path, content: bytes, *, force: bool = False) -> Path:
     """Write a file that may be there only if that is wanted."""
-    _may_write(path, force)
-    write_atomically(path, content)
+    may_write(path, force)
+    write(path, content, force=force)
     return path
 
 
@@ -84,39 +81,11 @@ def _folder(path: Path, values: Tensor, space: Space, note: Note, force: bool) -
     ending = default_suffix(space)
     names = [path / f"{number:05d}{ending}" for number in range(len(values))]
     for name in names:
-        _may_write(name, force)
+        may_write(name, force)
     one: Writer = formats.single_png if isinstance(space, Image) else WRITERS[type(space)][ending]
     for number, name in enumerate(names):
-        write_atomically(name, one(values[number : number + 1], space, dict(note or {}, index=number)))
+        write(name, one(values[number : number + 1], space, dict(note or {}, index=number)), force=force)
     return names
-
-
-def _may_write(path: Path, force: bool) -> None:
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; name a file in it")
-    if path.exists() and not force:
-        raise UserError(f"{path} exists and is not overwritten; give another name, or force")
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """All of it or none of it."""
-    partial = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".partial")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(partial, 0o666 & ~mask)
-        os.replace(partial, path)
-    except OSError as error:
-        raise Failure(f"{path} could not be written: {error.strerror}") from None
-    finally:
-        with suppress(OSError):
-            os.unlink(partial)
 
 
 def read_note(path: Path | str) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from morphogen.core.space import Image, Space, Tokens, Vector
 from morphogen.core.table import Table
 from morphogen.data.rows import texts
+from morphogen.escape import figure_text
 from morphogen.figures import FAINT, INK, LINES
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def heat_sheet(x: Tensor, heat: Tensor, space: Space, titles: Sequence[str]) -> 
     figure = Figure(figsize=(wide * columns, tall * rows), dpi=100, layout="constrained", facecolor="white")
     cells = figure.subfigures(rows, columns, squeeze=False).flatten().tolist()
     for cell, one, hot, title in zip(cells, x, heat, titles, strict=False):
-        cell.suptitle(title, fontsize=8, color=INK)
+        cell.suptitle(figure_text(title), fontsize=8, color=INK)
         if isinstance(space, Image):
             _picture(cell.subplots(1, 2), one, hot, space)
         elif isinstance(space, Table):
@@ -72,7 +73,7 @@ def _bars(axis: Axes, heat: Tensor, names: Sequence[str], what: str) -> None:
     """The places that miss most, by name: columns of a row, symbols of a sequence."""
     order = heat.abs().argsort(descending=True, stable=True)[:NAMED].flip(0)
     axis.barh(range(len(order)), heat[order].tolist(), color=LINES[0], height=0.7)
-    axis.set_yticks(range(len(order)), [names[int(place)] for place in order], fontsize=7, color=INK)
+    axis.set_yticks(range(len(order)), [figure_text(names[int(place)]) for place in order], fontsize=7, color=INK)
     axis.axvline(0, color=FAINT, linewidth=0.6)
     axis.set_xlabel(f"{what}, in usual deviations", fontsize=7, color=FAINT)
     axis.tick_params(labelsize=7, width=0.6, length=2, color=FAINT, labelcolor=INK)

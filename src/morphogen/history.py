@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from morphogen.errors import MorphogenError
+from morphogen.run_checks import sane_record
 
 __all__ = ["course", "last_of", "nested", "records", "sparkline", "state_of"]
 
@@ -22,8 +23,7 @@ def records(path: Path) -> list[dict[str, Any]]:
     found = []
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         with contextlib.suppress(ValueError, RecursionError):
-            record = json.loads(line)
-            if isinstance(record, dict) and isinstance(record.get("step", 0), (int, float)):
+            if (record := sane_record(json.loads(line))) is not None:
                 found.append(record)
     return found
 

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from morphogen.escape import shown
+
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
@@ -47,7 +49,7 @@ class Teller:
     """What is to be said about a step, and whether it is time to say it."""
 
     def __init__(self, title: str, seconds: float) -> None:
-        self.title, self.seconds = title, seconds
+        self.title, self.seconds = shown(title), seconds
         self.began = time.monotonic()
         self.told_at = 0.0
         self.start: float | None = None
@@ -79,12 +81,12 @@ class Teller:
 
     def words(self, valid: Mapping[str, float]) -> str:
         """Rate and distortion apart, or the losses of the players; then what validation says."""
-        shown: list[str] = [name for name in ("rate", "distortion") if name in self.record]
-        shown = shown or [name for name in self.record if name.startswith("loss/")]
-        said = [f"{name.removeprefix('loss/')} {self.record[name]:.2f}" for name in shown]
+        names: list[str] = [name for name in ("rate", "distortion") if name in self.record]
+        names = names or [name for name in self.record if name.startswith("loss/")]
+        said = [f"{name.removeprefix('loss/')} {self.record[name]:.2f}" for name in names]
         if "loss" in valid:
             said.append(f"valid {valid['loss']:.2f}")
-        return "  ".join(said)
+        return shown("  ".join(said))
 
 
 class Line(Teller):
@@ -112,7 +114,7 @@ class Bar(Teller):
     def __init__(self, rich: RichProgress, title: str) -> None:
         super().__init__(title, BAR_SECONDS)
         self.rich = rich
-        self.task: TaskID = rich.add_task(title, total=1.0, step="", speed="", left="-:--", words="")
+        self.task: TaskID = rich.add_task(self.title, total=1.0, step="", speed="", left="-:--", words="")
 
     def tell(self, progress: Progress, valid: Mapping[str, float]) -> None:
         self.rich.update(
@@ -132,13 +134,13 @@ def _rich_bar() -> RichProgress:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
     columns: list[Any] = [
-        TextColumn("[bold]{task.description}", markup=True),
+        TextColumn("{task.description}", style="bold", markup=False),
         BarColumn(24),
         TaskProgressColumn(),
-        TextColumn("{task.fields[step]}"),
-        TextColumn("[green]{task.fields[speed]}"),
-        TextColumn("[cyan]{task.fields[left]}"),
-        TextColumn("{task.fields[words]}"),
+        TextColumn("{task.fields[step]}", markup=False),
+        TextColumn("{task.fields[speed]}", style="green", markup=False),
+        TextColumn("{task.fields[left]}", style="cyan", markup=False),
+        TextColumn("{task.fields[words]}", markup=False),
     ]
     return Progress(*columns, console=Console(file=sys.stderr), auto_refresh=False)
 

@@ -7,19 +7,25 @@ else someone writes down about a run belongs in a file of its own.
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from morphogen import __version__, disk
 from morphogen import recipe as recipes
+from morphogen.errors import UserError
+from morphogen.escape import fenced, inline_code, markdown
 from morphogen.history import course, last_of, sparkline
 from morphogen.progress import duration, speed
 from morphogen.run import WEIGHTS, Run
+from morphogen.run_checks import check_scores
 
 __all__ = ["course", "last_of", "sparkline", "write"]
 
 SCORES, REPORT = "scores.json", "report.md"
+SAMPLE = re.compile(r"step-[0-9]+\.[a-z]+")
 
 
 def write(run: Run, sections: Mapping[str, Any] | None = None) -> Path:
@@ -35,11 +41,14 @@ def write(run: Run, sections: Mapping[str, Any] | None = None) -> Path:
 
 
 def _scores(run: Run) -> dict[str, dict[str, Any]]:
-    try:
-        held = json.loads((run.path / SCORES).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+    path = run.path / SCORES
+    if not path.is_file():
         return {}
-    return {str(k): v for k, v in held.items() if isinstance(v, dict)} if isinstance(held, dict) else {}
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read: {error}; restore it, or delete it to score anew") from None
+    return check_scores(held, path)
 
 
 def _key(name: str, facts: Mapping[str, Any]) -> str:
@@ -50,28 +59,28 @@ def _key(name: str, facts: Mapping[str, Any]) -> str:
 
 
 def _head(run: Run) -> str:
-    model, data = run.recipe["model"], run.facts
-    return f"# {run.path.name}\n\nA {model['use']} trained on {data['name']} with Morphogen {__version__}.\n"
+    model, name = run.recipe["model"], run.facts.get("name", "data")
+    about = f"A {markdown(model['use'])} trained on {markdown(name)} with Morphogen {__version__}."
+    return f"# {markdown(run.path.name)}\n\n{about}\n"
 
 
 def _data(run: Run) -> str:
     facts = run.facts
     rows = {
-        "set": facts["name"],
+        "set": facts.get("name", ""),
         "one example": f"{run.space.kind} {tuple(run.space.shape)}, {run.space.levels or 'real'} levels",
-        "examples": ", ".join(f"{name} {count:,}" for name, count in facts["sizes"].items()),
+        "examples": ", ".join(f"{name} {count:,}" for name, count in facts.get("sizes", {}).items()),
         "classes": ", ".join(map(str, facts["classes"][:20])) if facts.get("classes") else "",
         "split rule": facts.get("protocol", ""),
         "licence": facts.get("licence", ""),
         "skipped": f"{facts['skipped']}, listed in skipped.tsv" if facts.get("skipped") else "",
-        "fingerprint": f"`{facts['fingerprint'][:16]}`",
     }
-    return "## Data\n\n" + _table(rows)
+    return "## Data\n\n" + _table(rows, {"fingerprint": inline_code(facts["fingerprint"][:16])})
 
 
 def _recipe(run: Run) -> str:
     again = "Train it again with `morphogen train recipe.toml`.\n"
-    return f"## Recipe\n\n```toml\n{recipes.to_toml(run.recipe)}\n```\n\n{again}"
+    return f"## Recipe\n\n{fenced(recipes.to_toml(run.recipe), 'toml')}\n{again}"
 
 
 def _training(run: Run) -> str:
@@ -79,13 +88,13 @@ def _training(run: Run) -> str:
     latest = last_of(records)
     if not latest:
         return "## Training\n\nNo step has been taken yet.\n"
-    rows = {"steps": f"{latest.get('step', 0):,}"}
+    rows = {"steps": f"{int(latest.get('step', 0)):,}"}
     if "time" in latest:
         rows["time"] = duration(float(latest["time"]))
     rows |= {"pace": speed(latest)} if speed(latest) else {}
     quiet = ("step", "fraction", "time")
     rows |= {k: f"{v:.4g}" for k, v in latest.items() if k not in quiet and not k.endswith("/s")}
-    events = [f"* step {r.get('step', 0):,}: {_cell(r['event'])}" for r in records if "event" in r]
+    events = [f"* step {int(r.get('step', 0)):,}: {markdown(r['event'])}" for r in records if "event" in r]
     picture = "![curves](curves.png)\n" if (run.path / "curves.png").is_file() else ""
     head = "## Training\n\nLosses, rate and distortion in nats a datum.\n\n"
     return head + _table(rows) + "\n".join([*events, picture])
@@ -94,47 +103,55 @@ def _training(run: Run) -> str:
 def _told(run: Run, scores: Mapping[str, Mapping[str, Any]]) -> str:
     """A table for each score, never two protocols in one."""
     if not scores:
-        return f"## Scores\n\nNone yet: `morphogen evaluate {run.path}`.\n"
+        return f"## Scores\n\nNone yet: {inline_code(f'morphogen evaluate {shlex.quote(str(run.path))}')}.\n"
     weights = disk.digest(run.path / WEIGHTS)[:12] if (run.path / WEIGHTS).is_file() else ""
     said = ["## Scores\n"]
     for score in scores.values():
         protocol = score.get("protocol", {})
         old = "" if protocol.get("weights", weights) == weights else " (of earlier weights)"
-        said.append(f"### {score['metric']}{old}\n")
-        said.append(_table({k: _number(v) for k, v in score.items() if k not in ("metric", "protocol")}))
+        said.append(f"### {markdown(score['metric'])}{old}\n")
+        said.append(_table({k: v for k, v in score.items() if k not in ("metric", "protocol")}))
         if protocol:
-            words = "; ".join(f"{k} {_cell(v)}" for k, v in protocol.items() if k != "command")
+            words = "; ".join(f"{markdown(str(k))} {_cell(v)}" for k, v in protocol.items() if k != "command")
             said.append(f"Protocol: {words}.\n")
         if "command" in protocol:
-            said.append(f"```\n{protocol['command']}\n```\n")
+            said.append(fenced(str(protocol["command"])))
     return "\n".join(said)
 
 
 def _samples(run: Run) -> str:
-    drawn = sorted((run.path / "samples").glob("step-*")) if (run.path / "samples").is_dir() else []
+    found = (run.path / "samples").glob("step-*") if (run.path / "samples").is_dir() else []
+    drawn = sorted(path for path in found if SAMPLE.fullmatch(path.name))
     if not drawn:
         return ""
     name, mark = drawn[-1].name, "!" if drawn[-1].suffix == ".png" else ""
-    return f"## Samples\n\n{mark}[samples, {drawn[-1].stem}](samples/{name})\n\nMore: `morphogen sample {run.path}`.\n"
+    more = inline_code(f"morphogen sample {shlex.quote(str(run.path))}")
+    return f"## Samples\n\n{mark}[samples, {drawn[-1].stem}](samples/{name})\n\nMore: {more}.\n"
 
 
 def _foot(run: Run) -> str:
-    use = f'import morphogen as mg\n\nrun = mg.open("{run.path}")\nrun.sample(16)\n'
-    return f"## Use\n\n```python\n{use}```\n"
+    use = f"import morphogen as mg\n\nrun = mg.open({json.dumps(str(run.path), ensure_ascii=False)})\nrun.sample(16)"
+    return f"## Use\n\n{fenced(use, 'python')}"
 
 
-def _table(rows: Mapping[str, Any]) -> str:
+def _table(rows: Mapping[str, Any], made: Mapping[str, str] = {}) -> str:
+    """A line for each; `made` is Markdown already."""
     lines = [f"| {_cell(k)} | {_cell(v)} |" for k, v in rows.items() if v not in ("", None)]
+    lines += [f"| {_cell(k)} | {v} |" for k, v in made.items()]
     return "\n".join(["| | |", "|---|---|", *lines, ""]) + "\n"
 
 
 def _cell(value: Any) -> str:
     """Names come from folders of strangers: nothing in them may end the table or become markup."""
-    text = str(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return markdown(_number(value))
 
 
 def _number(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.5g}"
-    return " to ".join(_number(v) for v in value) if isinstance(value, (list, tuple)) else str(value)
+    if isinstance(value, (list, tuple)):
+        return " to ".join(_number(v) for v in value)
+    try:
+        return str(value)
+    except ValueError:
+        return "a number of thousands of digits"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from morphogen import files, formats
+from morphogen.atomic import may_write, write
 from morphogen.core.damage import missing
 from morphogen.core.space import Space
 from morphogen.core.table import Table
@@ -20,7 +21,6 @@ from morphogen.damaging import Damaged
 from morphogen.data.frames import frame_of, sheet_of_frame
 from morphogen.data.rows import cells, fill_rows, rows_of
 from morphogen.data.sheet import ENDINGS, Sheet, read_sheet
-from morphogen.errors import UserError
 from morphogen.restoration import Restored
 from morphogen.terminal import aligned
 from morphogen.values import Values
@@ -92,8 +92,7 @@ class Restoration(Values):
             doubt = BRIGHT * self.arrays["deviation"]
             pairs += [(folder / f"{name}-deviation{ending}", doubt[i : i + 1]) for i, name in enumerate(names)]
         for there, _ in pairs:
-            if there.exists() and not force:
-                raise UserError(f"{there} exists and is not overwritten; give another folder, or force")
+            may_write(there, force)
         # a sheet of one picture has a frame: a folder of one writes it pixel for pixel
         return [self._one(there, value, force) for there, value in pairs]
 
@@ -101,21 +100,20 @@ class Restoration(Values):
         from morphogen.core.space import Image
 
         if isinstance(self.space, Image):
-            files.write_atomically(path, formats.single_png(value, self.space, self.note))
+            write(path, formats.single_png(value, self.space, self.note), force=force)
             return path
         return files.save(path, value, self.space, note=self.note, force=force)[0]
 
     def _save_arrays(self, path: Path, force: bool) -> Path:
         """x as it would be stored; mean, ends of the interval, deviation and draws as a model sees them."""
-        if path.exists() and not force:
-            raise UserError(f"{path} exists and is not overwritten; give another name, or force")
+        may_write(path, force)
         held: dict[str, Any] = {"x": self.stored, "mean": self.x.numpy()}
         held |= {name: tensor.numpy() for name, tensor in self.arrays.items() if name != "shown"}
         if self.names:
             held["names"] = np.array(self.names)
         out = io.BytesIO()
         np.savez_compressed(out, note=np.array(json.dumps(self.note, sort_keys=True, default=str)), **held)
-        files.write_atomically(path, out.getvalue())
+        write(path, out.getvalue(), force=force)
         return path
 
 

@@ -4,7 +4,7 @@
     data.json            what was found when the data was looked at: space, classes, fingerprint
     log.jsonl            one line a record
     weights.safetensors  the averaged weights, sealed
-    state/step-*.safetensors   the last two states of training, sealed
+    state/step-*.safetensors   the last two states of training, the last alone once it has ended, sealed
     manifest.json        sha256 of the files above
     kept/NAME.safetensors      what a task learned for these weights (directions, thresholds), sealed
     samples/  curves.png  report.md
@@ -15,31 +15,34 @@ Opening a run executes nothing of it: names are looked up on our shelves, tensor
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from morphogen import disk
+from morphogen import atomic, disk, run_folder
 from morphogen import recipe as recipes
+from morphogen.catalogue import ORIGIN
 from morphogen.core.build import part
 from morphogen.core.model import Model
 from morphogen.core.noise import Initialisation
 from morphogen.core.space import Space, Vector, space_from_facts
 from morphogen.errors import UserError
+from morphogen.escape import complain
+from morphogen.history import records
+from morphogen.run_checks import check_facts, check_recipe
 
 __all__ = ["Run"]
 
 WEIGHTS, LOG, RECIPE, DATA, MANIFEST = "weights.safetensors", "log.jsonl", "recipe.toml", "data.json", "manifest.json"
-NEEDED = ("data", "model", "train", "seed", "device", "precision")
-KEPT_STATES = 2
+SKIPPED, SPREAD = "skipped.tsv", "spread.safetensors"
+KEPT_STATES = 2  # while a run is trained; one when it has ended
 
 
 class Run:
@@ -48,23 +51,34 @@ class Run:
     def __init__(self, path: Path, recipe: dict[str, Any], facts: dict[str, Any]) -> None:
         self.path, self.recipe, self.facts = path, recipe, facts
         self.torn = False
+        self.made: run_folder.Made | None = None
 
     @classmethod
     def create(cls, path: str | Path, recipe: Mapping[str, Any], facts: Mapping[str, Any]) -> Run:
         """A new folder; one that already holds something is never written over."""
-        path = Path(path)
-        if path.exists() and not (path.is_dir() and _half_made(path)):
-            raise UserError(
-                f"{path} is already there; resume it with `morphogen resume {path}`, or name another with --run"
-            )
-        try:
-            (path / "state").mkdir(parents=True, exist_ok=True)
-            disk.sync(path.parent)
-        except OSError as error:
-            raise UserError(f"{path} cannot be made: {error.strerror}; name another folder with --run") from None
-        disk.write_json(path / DATA, facts)
-        disk.write(path / RECIPE, recipes.to_toml(recipe) + "\n")  # the last: a folder without it is no run yet
-        return cls(path, dict(recipe), dict(facts))
+        path, text = Path(path), recipes.to_toml(recipe) + "\n"
+        run = cls(path, dict(recipe), dict(facts))
+        with run_folder.new(path) as run.made:
+            run_folder.subfolder(path, "state")
+            disk.write_json(path / DATA, facts)
+            disk.write(path / RECIPE, text)  # the last: a folder without it is no run yet
+        return run
+
+    @classmethod
+    def create_beside(cls, first: Path, recipe: Mapping[str, Any], facts: Mapping[str, Any]) -> Run:
+        """A new folder of that name, or of name-2, name-3 ... where that is taken, even if only just now."""
+        path, number = first, 1
+        while True:
+            if not os.path.lexists(path):
+                with contextlib.suppress(run_folder.Taken):
+                    return cls.create(path, recipe, facts)
+            number += 1
+            path = first.with_name(f"{first.name}-{number}")
+
+    def take_back(self) -> None:
+        """Leave nothing of a run that this very process made and nobody has trained."""
+        if self.made is not None:
+            run_folder.take_back(self.made, (RECIPE, DATA, MANIFEST, LOG, ORIGIN, SKIPPED, SPREAD))
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
@@ -74,12 +88,10 @@ class Run:
             raise UserError(
                 f"{path} is not a run: it holds no {RECIPE} and {DATA}; `morphogen runs` lists the runs here"
             )
+        run_folder.refuse_links(path)
         run = cls(path, recipes.read(path / RECIPE), _json(path / DATA))
-        for table, where, keys in ((run.recipe, RECIPE, NEEDED), (run.facts, DATA, ("space", "fingerprint"))):
-            for key in keys:
-                if key not in table:
-                    raise UserError(f"{path / where} says nothing of {key!r}: it is damaged, or not of a run")
-        recipes.seed(run.recipe["seed"])
+        check_recipe(run.recipe, path / RECIPE)
+        check_facts(run.facts, path / DATA)
         run._check_manifest()
         return run
 
@@ -110,7 +122,10 @@ class Run:
     @property
     def space(self) -> Space:
         """What one example is."""
-        return space_from_facts(self.facts["space"])
+        try:
+            return space_from_facts(self.facts["space"])
+        except UserError as error:
+            raise UserError(f"{self.path / DATA}: space: {error}; the file is damaged: restore it") from None
 
     @property
     def labels(self) -> Vector | None:
@@ -146,29 +161,21 @@ class Run:
 
     def save_state(self, step: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """What resuming needs; older states go only now that the new one has been read back and verified."""
-        new = self.path / "state" / f"step-{step:09d}.safetensors"
+        folder = run_folder.subfolder(self.path, "state")
+        new, kept = folder / f"step-{step:09d}.safetensors", 1 if facts.get("finished") else KEPT_STATES
         disk.seal(new, tensors, dict(facts) | {"step": step, "run": self.identity})
         states = self.states()
         abandoned = states[: states.index(new)]  # later ones that could not be read, or that a roll-back left behind
-        for path in [*abandoned, *states[states.index(new) + KEPT_STATES :], *self._orphans()]:
+        for path in [*abandoned, *states[states.index(new) + kept :]]:
             with contextlib.suppress(OSError):  # it can go next time
                 path.unlink(missing_ok=True)
+        run_folder.sweep(self.path)
         self.seal_manifest()
-
-    def _orphans(self) -> list[Path]:
-        """Temporary files that a killed trainer left."""
-        ours = [path for name in (RECIPE, DATA, WEIGHTS, LOG, MANIFEST) for path in self.path.glob(f".{name}.*.tmp")]
-        return [*ours, *(self.path / "state").glob(".step-*.tmp")]
 
     def keep(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Path:
         """Put what a task learned beside the weights that it was learned for; what was kept under that name goes."""
         path = self._kept(name)
-        try:
-            path.parent.mkdir(exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"{path.parent} cannot be made: {error.strerror}; copy the run to where it can be"
-            ) from None
+        atomic.sweep(run_folder.subfolder(self.path, "kept"))
         disk.seal(path, tensors, dict(facts) | {"run": self.identity, "weights": disk.digest(self.path / WEIGHTS)})
         return path
 
@@ -208,7 +215,7 @@ class Run:
                 troubles.append(str(error))
                 continue
             for trouble in troubles:
-                print(f"morphogen: {trouble}; going on from {path.name}", file=sys.stderr)
+                complain(f"{trouble}; going on from {path.name}")
             return tensors, facts
         if troubles:
             raise UserError("no state of this run can be read: " + "; ".join(troubles))
@@ -217,46 +224,33 @@ class Run:
     def append(self, record: Mapping[str, Any]) -> None:
         """One line to the log. A disk that is full loses lines, not the training."""
         try:
-            with open(self.path / LOG, "a", encoding="utf-8") as file:
+            with run_folder.appended(self.path / LOG) as file:
                 file.write("\n" * self.torn + json.dumps(record) + "\n")
             self.torn = False
         except OSError as error:
             if not self.torn:
-                print(f"morphogen: {self.path / LOG} could not be written: {error.strerror}", file=sys.stderr)
+                complain(f"{self.path / LOG} could not be written: {error.strerror}")
             self.torn = True  # a part of the line may be there: the next begins on a line of its own
 
     def complain(self, trouble: str) -> None:
         """Say on stderr, and in the log where that is possible, what went wrong without ending the run."""
-        print(f"morphogen: {trouble}", file=sys.stderr)
+        complain(trouble)
         self.append({"event": trouble})
 
     def log(self) -> list[dict[str, Any]]:
         """Every whole line of the log."""
-        if not (self.path / LOG).is_file():
-            return []
-        records = []
-        for line in (self.path / LOG).read_text(encoding="utf-8", errors="replace").split("\n"):
-            with contextlib.suppress(ValueError, RecursionError):
-                record = json.loads(line)
-                if isinstance(record, dict) and isinstance(record.get("step", 0), (int, float)):
-                    records.append(record)
-        return records
+        return records(self.path / LOG)
 
-    def forget_after(self, step: int) -> None:
-        """Drop what was logged after `step`: the run goes on from there."""
-        kept = [r for r in self.log() if r.get("step", 0) <= step]
+    def forget_after(self, step: int, valid: Mapping[str, Any] | None = None) -> None:
+        """Drop what was logged after `step`, and looks at validation that are later than `valid`, the last one that
+        the state knows of: the run goes on from there, and takes them again."""
+        looked = step if valid is None else valid.get("step", 0)
+        kept = [r for r in self.log() if r.get("step", 0) <= (looked if _of_validation(r) else step)]
         disk.write(self.path / LOG, "".join(json.dumps(r) + "\n" for r in kept))
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Train in this folder alone."""
-        with open(self.path / ".lock", "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise UserError(f"{self.path} is being trained by another process") from None
-            file.write(str(os.getpid()))
-            yield
+        return run_folder.locked(self.path)
 
 
 def fill(model: torch.nn.Module, tensors: Mapping[str, Tensor], where: Path) -> None:
@@ -277,16 +271,12 @@ def fill(model: torch.nn.Module, tensors: Mapping[str, Tensor], where: Path) -> 
             own[name].copy_(tensor)
 
 
+def _of_validation(record: Mapping[str, Any]) -> bool:
+    return any(name.startswith("valid/") for name in record)
+
+
 def _json(path: Path) -> dict[str, Any]:
     try:
         return disk.table(path.read_text(encoding="utf-8"), path)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
-
-
-def _half_made(path: Path) -> bool:
-    """Whether a folder is empty but for what `create` writes before the recipe: it was killed there."""
-    names = {p.name for p in path.iterdir()}
-    rest = {n for n in names if n not in ("state", DATA) and not (n.startswith(".") and n.endswith(".tmp"))}
-    state = path / "state"
-    return not rest and (not state.exists() or (state.is_dir() and not any(state.iterdir())))

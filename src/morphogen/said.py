@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from morphogen.errors import UserError
+from morphogen.escape import json_text, shown
 
 if TYPE_CHECKING:
     from morphogen.opened import OpenRun
@@ -47,7 +47,7 @@ def as_object(result: Any, name: str = "result") -> str:
     """What --json prints: one object, with the version of its layout; a list stands under the name of its task."""
     said = finite(result) if isinstance(result, Mapping) else {name: finite(result)}
     said = said if "$schema" in said else {"schema": SCHEMA} | said
-    return json.dumps(said, indent=1, ensure_ascii=False, default=str)
+    return json_text(said)
 
 
 def _written(task: Task, run: OpenRun | None, values: Values, output: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -152,6 +152,7 @@ def _columns(rows: list[Any]) -> str:
         return "none"
     names = list(dict.fromkeys(name for row in rows for name in row))
     cells = [[cell(row.get(name)) for name in names] for row in rows]
+    names = [clean(str(name)) for name in names]
     wide = [max(len(name), *(len(line[i]) for line in cells)) for i, name in enumerate(names)]
     lines = [names, *cells]
     return "\n".join("  ".join(f"{word:<{w}}" for word, w in zip(line, wide, strict=True)).rstrip() for line in lines)
@@ -171,10 +172,9 @@ def cell(value: Any) -> str:
 
 
 def clean(text: str) -> str:
-    """Without the control characters that could move a terminal's cursor: names come from strangers."""
-    text = text.replace("\n", " ").replace("\t", " ")
+    """One line that moves no cursor (names come from strangers), in letters that this terminal has."""
     marks = sys.stdout.encoding if sys.stdout is not None and sys.stdout.encoding else "utf-8"
-    said = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    said = shown(text.replace("\n", " ").replace("\t", " "))
     try:
         said.encode(marks)
     except UnicodeEncodeError:

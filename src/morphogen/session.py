@@ -1,7 +1,7 @@
 """From a recipe and data to a trained run: saving, looking, stopping. The caller of the loop.
 
-Any of SIGINT, SIGTERM and SIGUSR1 finishes the step, saves and leaves a run that can be resumed; a second one ends at
-once, and the last saved state stays good.
+Any of SIGINT, SIGTERM, SIGUSR1 and SIGHUP finishes the step, saves and leaves a run that can be resumed; a second one
+ends at once, and the last saved state stays good.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from morphogen import files, machine
+from morphogen import disk, files, machine
 from morphogen import recipe as recipes
 from morphogen.core import noise
 from morphogen.core.build import part
@@ -27,12 +27,13 @@ from morphogen.core.noise import Noise
 from morphogen.data.dataset import Dataset
 from morphogen.data.find import called, enough, open_data, open_with_default, resolve
 from morphogen.diagnosis import findings
-from morphogen.errors import Failure, UserError
+from morphogen.errors import Failure, MorphogenError, UserError
 from morphogen.plan import Plan
 from morphogen.progress import bar
 from morphogen.ranks import Ranks, together
 from morphogen.review import review
-from morphogen.run import Run
+from morphogen.run import SKIPPED, Run
+from morphogen.run_folder import subfolder
 from morphogen.shorthand import spelled_out
 from morphogen.signals import stopped_by_signals
 from morphogen.starting import as_begun
@@ -97,9 +98,13 @@ def start(recipe: Any, data: Any, leaves: Iterable[str] = (), run: str | Path | 
             raise UserError("several processes need to know where the run is: give --run DIR")
         if int(os.environ["RANK"]) > 0:
             return Run(Path(run), whole, found.facts()), found
-    made = Run.create(run or _fresh(Path("runs"), _title(recipe, whole["data"])), whole, found.facts())
+    made = (
+        Run.create(run, whole, found.facts())
+        if run is not None
+        else Run.create_beside(Path("runs") / _title(recipe, whole["data"]), whole, found.facts())
+    )
     if lines := "".join(f"{name}\t{reason}\n" for name, reason in found.skipped):
-        (made.path / "skipped.tsv").write_text(lines, encoding="utf-8")
+        disk.write(made.path / SKIPPED, lines)
     for remark in found.warnings:
         made.complain(remark)
     return made, found
@@ -109,14 +114,6 @@ def _title(recipe: Any, data: Mapping[str, Any]) -> str:
     first = Path(str(recipe)).stem if not isinstance(recipe, Mapping) else "recipe"
     second = Path(called(data)).stem
     return first if first == second else f"{first}-{second}"
-
-
-def _fresh(home: Path, title: str) -> Path:
-    """runs/title, or runs/title-2, -3 ... where that is taken."""
-    number = 1
-    while (home / (title if number == 1 else f"{title}-{number}")).exists():
-        number += 1
-    return home / (title if number == 1 else f"{title}-{number}")
 
 
 def fit(run: Run, data: Dataset | None = None, *, quiet: bool = False) -> dict[str, Any]:
@@ -170,8 +167,7 @@ class Session:
     def go(self) -> dict[str, Any]:
         """Train, look, save, until the plan ends, patience ends, or someone asks to stop."""
         stopped = False
-        title = f"{self.run.path.name}"
-        with bar(title, self.quiet) as show:
+        with bar(self.run.path.name, self.quiet) as show:
             done = self.finished or self._out_of_patience()
             for progress in () if done else train(self.training):
                 show(progress, self.valid)
@@ -249,7 +245,7 @@ class Session:
                 self.note(record)
             try:
                 self.show_samples(model, device)
-            except (Failure, OSError) as error:  # a picture that could not be written is no reason to stop
+            except (MorphogenError, OSError) as error:  # a picture that could not be written is no reason to stop
                 self.run.complain(str(error))
         loss = self.ranks.first(self.valid.get("loss", float("nan")))
         if math.isfinite(loss) and (self.best is None or loss < self.best):
@@ -276,8 +272,7 @@ class Session:
             machine.autocast(device, self.training.precision),
         ):
             x = model.sample(SHOWN)
-        folder = self.run.path / "samples"
-        folder.mkdir(exist_ok=True)
+        folder = subfolder(self.run.path, "samples")
         space = self.run.space
         path = folder / f"step-{self.training.step:09d}{files.default_suffix(space)}"
         note = {"run": self.run.path.name, "step": self.training.step, "seed": seed}

@@ -17,12 +17,10 @@ from morphogen.data.labels import demand_labels, known
 from morphogen.errors import UserError
 from morphogen.examples import as_of
 from morphogen.ranks import Ranks
-from morphogen.run import Run, fill
+from morphogen.run import SPREAD, Run, fill
 from morphogen.spreading import encoder, gathered, spread
 
 __all__ = ["as_begun", "as_told", "start_from"]
-
-SPREAD = "spread.safetensors"
 
 
 def start_from(model: Model, path: str | Path) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from morphogen.core.space import Image, Sound, Space, Tokens
 from morphogen.core.table import Table
 from morphogen.data.rows import texts
+from morphogen.escape import shown
 from morphogen.sheet import pixels
 
 __all__ = ["aligned", "show"]
@@ -21,7 +22,6 @@ BARS = "▁▂▃▄▅▆▇█"
 SIDE = 32  # Larger pictures are thinned to so many columns.
 WIDTH = 100
 COLUMN = 20
-PLAIN = dict.fromkeys([*range(32), *range(127, 160)], " ")  # no cell moves the cursor
 
 
 def show(values: Tensor, space: Space, *, colour: bool = False, count: int = 4) -> str:
@@ -30,7 +30,7 @@ def show(values: Tensor, space: Space, *, colour: bool = False, count: int = 4) 
     if isinstance(space, Image):
         return _blocks(few, space) if colour else _ramp(few, space)
     if isinstance(space, Tokens):
-        return "\n".join(text(row, space) for row in few.tolist())
+        return "\n".join(shown(text(row, space)) for row in few.tolist())
     if isinstance(space, Sound):
         return "\n".join(_spark(row) for row in few.float().mean(1).numpy())
     if isinstance(space, Table):
@@ -41,7 +41,7 @@ def show(values: Tensor, space: Space, *, colour: bool = False, count: int = 4) 
 
 def aligned(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """The names of the columns and a line for each row, as many columns as the page is wide."""
-    lines = [[cell.translate(PLAIN)[:COLUMN] for cell in row] for row in (names, *rows)]
+    lines = [[shown(cell)[:COLUMN] for cell in row] for row in (names, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     fits = sum(total <= WIDTH for total in accumulate(width + 2 for width in widths)) or 1
     more = " ..." if fits < len(widths) else ""

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from morphogen.errors import UserError, did_you_mean
 from morphogen.run import Run
+from morphogen.run_folder import subfolder
 
 __all__ = ["Tracker", "open_trackers"]
 
@@ -40,6 +42,15 @@ def _missing(name: str) -> UserError:
     return UserError(f'train.track asks for {name}, which is not installed; pip install "morphogen[track]"')
 
 
+def _own_folder(run: Run, name: str) -> Path:
+    """A folder of the run without links: what the packages write there would follow them."""
+    folder = subfolder(run.path, name)
+    for path in folder.rglob("*"):
+        if path.is_symlink():
+            raise UserError(f"{path} is a link, and a run writes only inside its own folder; delete it, then try again")
+    return folder
+
+
 class Tensorboard:
     """Scalars in RUN/tensorboard: look at them with `tensorboard --logdir runs`."""
 
@@ -50,7 +61,7 @@ class Tensorboard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             raise _missing("tensorboard") from None
-        self.writer: Any = SummaryWriter(str(run.path / "tensorboard"), purge_step=last + 1 if last else None)
+        self.writer: Any = SummaryWriter(str(_own_folder(run, "tensorboard")), purge_step=last + 1 if last else None)
 
     def write(self, record: Mapping[str, Any]) -> None:
         for name, value in _numbers(record).items():
@@ -65,7 +76,7 @@ class Trackio:
 
     def __init__(self, run: Run) -> None:
         # trackio reads its folder from the environment when it is imported; a space_id there would send things away
-        os.environ.setdefault("TRACKIO_DIR", str(run.path / "trackio"))
+        os.environ.setdefault("TRACKIO_DIR", str(_own_folder(run, "trackio")))
         for variable in ("TRACKIO_SPACE_ID", "TRACKIO_DATASET_ID", "TRACKIO_SERVER_URL"):
             os.environ.pop(variable, None)
         try:

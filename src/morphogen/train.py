@@ -31,13 +31,12 @@ from morphogen.plan import Plan
 from morphogen.ranks import Ranks
 from morphogen.recovery import NEVER, Recovery, out_of_memory
 from morphogen.run import Run, fill
+from morphogen.run_checks import check_state
 from morphogen.starting import as_told, start_from
 
 __all__ = ["Progress", "Training", "train"]
 
-KEPT: dict[str, type | tuple[type, ...]] = {
-    "step": int, "elapsed": (int, float), "caution": (int, float), "shunned": list, "micro": int, "counted": int,
-}  # fmt: skip
+KEPT = ("step", "elapsed", "caution", "shunned", "micro", "counted")
 
 
 @dataclass(frozen=True)
@@ -142,9 +141,7 @@ class Training(Recovery):
             kind, _, rest = name.partition("|")
             groups.setdefault(kind, {})[rest] = tensor
         where = self.run.path / "state"
-        for name, type_ in KEPT.items():
-            if not isinstance(facts.get(name), type_):
-                raise UserError(f"{where}: the state of step {facts.get('step')} says nothing sensible of {name!r}")
+        check_state(facts, KEPT, where)
         fill(self.model, groups.pop("model", {}), where)
         if self.average.average is not self.model:
             fill(self.average.average, groups.pop("average", {}), where)
@@ -160,7 +157,7 @@ class Training(Recovery):
             setattr(self, name, facts[name])
         self.broken.fill_(NEVER)
         if self.ranks.rank == 0:
-            self.run.forget_after(self.step)
+            self.run.forget_after(self.step, facts.get("valid"))
         return facts
 
     # One step ---------------------------------------------------------------------------------------------------

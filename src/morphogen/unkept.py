@@ -36,7 +36,7 @@ class Unkept(Run):
     def log(self) -> list[dict[str, Any]]:
         return list(self.records)
 
-    def forget_after(self, step: int) -> None:
+    def forget_after(self, step: int, valid: Mapping[str, Any] | None = None) -> None:
         self.records = [r for r in self.records if r.get("step", 0) <= step]
 
     def load_state(self) -> None:

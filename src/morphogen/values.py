@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from morphogen import files
+from morphogen.atomic import may_write, write
 from morphogen.core.space import Space
 from morphogen.core.table import Table
 from morphogen.data.rows import cells
@@ -91,8 +92,7 @@ class Values:
         note = self.note | ({"columns": self.columns} if self.columns else {})
         figures = {path.with_name(f"{path.stem}-{name}.png"): figure for name, figure in self.beside.items()}
         for there in figures:
-            if there.exists() and not force:
-                raise UserError(f"{there} exists and is not overwritten; give another name, or force")
+            may_write(there, force)
         if path.suffix.lower() == ".npz" and self.suffix == ".npz":
             written = [self._save_codes(path, note, force)]
         else:
@@ -100,7 +100,7 @@ class Values:
         for there, figure in figures.items():
             from morphogen import figures as drawing
 
-            written.append(drawing.save(figure, there, note))
+            written.append(drawing.save(figure, there, note, force=force))
         return written
 
     def stream(self, file: BinaryIO) -> None:
@@ -111,8 +111,7 @@ class Values:
 
     def _save_codes(self, path: Path, note: Mapping[str, Any], force: bool) -> Path:
         """x, y and names side by side: what `decode` takes, and a data set that can be trained on."""
-        if path.exists() and not force:
-            raise UserError(f"{path} exists and is not overwritten; give another name, or force")
+        may_write(path, force)
         held: dict[str, Any] = {"x": self.stored}
         if self.labels is not None:
             held["y"] = self.labels.cpu().numpy()
@@ -120,7 +119,7 @@ class Values:
             held["names"] = np.array(self.names)
         out = io.BytesIO()
         np.savez(out, note=np.array(json.dumps(dict(note), sort_keys=True, default=str)), **held)
-        files.write_atomically(path, out.getvalue())
+        write(path, out.getvalue(), force=force)
         return path
 
     def __str__(self) -> str:

@@ -153,18 +153,16 @@ class Faults:
 @contextmanager
 def faulty(faults: Faults) -> Iterator[Faults]:
     """Every open, write, fsync, rename and unlink of ours goes through `faults`."""
-    import safetensors.torch
-
     real_fsync, real_replace, real_unlink, real_open = os.fsync, os.replace, Path.unlink, os.open
-    real_fill, real_save = disk._fill, safetensors.torch.save_file
+    real_fill, real_save = disk._fill, disk.write_tensors
 
     def fsync(handle: int) -> None:
         faults("fsync")
         real_fsync(handle)
 
-    def replace(old: Any, new: Any) -> None:
+    def replace(old: Any, new: Any, **more: Any) -> None:
         faults("replace")
-        real_replace(old, new)
+        real_replace(old, new, **more)
 
     def unlink(path: Path, missing_ok: bool = False) -> None:
         if path.exists():
@@ -175,27 +173,30 @@ def faulty(faults: Faults) -> Iterator[Faults]:
         faults("open")
         return real_open(path, *more, **named)
 
-    def fill(path: Path, wanted: bytes) -> None:
-        faults("write", lambda: real_fill(path, wanted[: len(wanted) // 2]))
-        real_fill(path, wanted)
-
-    def save_file(tensors: Any, path: Path, metadata: Any = None) -> None:
-        def halfway() -> None:
-            real_save(tensors, path, metadata=metadata)
-            os.truncate(path, os.path.getsize(path) // 2)
-
+    def once(whole: Callable[[], None], part: Callable[[], None]) -> None:
         cut: list[bool] = []
-        faults("write", lambda: (halfway(), cut.append(True))[0])
+        faults("write", lambda: (part(), cut.append(True))[0])
         if not cut:
-            real_save(tensors, path, metadata=metadata)
+            whole()
+
+    def fill(file: Any, wanted: bytes) -> None:
+        once(lambda: real_fill(file, wanted), lambda: real_fill(file, wanted[: len(wanted) // 2]))
+
+    def save(file: Any, tensors: Any, metadata: Any) -> None:
+        def halfway() -> None:
+            real_save(file, tensors, metadata)
+            file.flush()
+            os.truncate(file.fileno(), os.fstat(file.fileno()).st_size // 2)
+
+        once(lambda: real_save(file, tensors, metadata), halfway)
 
     os.fsync, os.replace, Path.unlink, os.open = fsync, replace, unlink, open_  # type: ignore[assignment, method-assign]
-    disk._fill, safetensors.torch.save_file = fill, save_file
+    disk._fill, disk.write_tensors = fill, save
     try:
         yield faults
     finally:
         os.fsync, os.replace, Path.unlink, os.open = real_fsync, real_replace, real_unlink, real_open  # type: ignore[method-assign]
-        disk._fill, safetensors.torch.save_file = real_fill, real_save
+        disk._fill, disk.write_tensors = real_fill, real_save
 
 
 def die(name: str, halfway: Callable[[], None] | None) -> None:

@@ -23,7 +23,7 @@ import torch
 from child import Faults, Parent, advance, content, faulty, final, make, same, spec, training
 from safetensors.torch import save_file
 
-from morphogen import disk
+from morphogen import disk, run_folder
 from morphogen.errors import Failure, MorphogenError, UserError
 from morphogen.run import Run, fill
 from morphogen.train import Training
@@ -161,7 +161,7 @@ def test_a_torn_log_line_costs_that_line(tmp_path: Path, monkeypatch: pytest.Mon
     run, _ = make(tmp_path / "run", spec())
     run.append({"step": 1})
     with monkeypatch.context() as patch:
-        patch.setattr("builtins.open", lambda *a, **k: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        patch.setattr(run_folder, "appended", lambda *a: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
         run.append({"step": 2})
     with open(run.path / "log.jsonl", "a") as file:
         file.write('{"step": 3, "lo')  # what a full disk may leave of a line

@@ -37,7 +37,7 @@ def at(file: str, words: str) -> tuple[str, ...]:
 
 RESUMING = at(TRAIN, "resuming_from_any_step or saved_run or signal_saves")
 BITS, LOSSY, INTEGERS = "tests/test_bitsback.py", "tests/test_lossy.py", "tests/test_integers.py"
-EDIT, AUGMENT = "tests/test_edit.py", "tests/test_augment.py"
+EDIT, AUGMENT, RUNS = "tests/test_edit.py", "tests/test_augment.py", "tests/test_run_folder.py"
 RESTORE, CLASSIFY, SPREADING = "tests/test_restore.py", "tests/test_classify.py", "tests/test_spreading.py"
 DETECT, TABLES = "tests/test_detect.py", "tests/test_tables.py"
 DISTRIBUTION, OPTIM, LOGISTICS = "core/distribution.py", "optim.py", "families/logistics.py"
@@ -101,9 +101,9 @@ MUTANTS = [
     Mutant("average: does not forget its start", OPTIM, "keep = min(self.decay, (1 + step) / (10 + step))", "keep = self.decay", at(TRAIN, "average")),
     Mutant("average: not resumed", "train.py", 'fill(self.average.average, groups.pop("average", {}), where)', 'groups.pop("average", {})', RESUMING),
     Mutant("moments not resumed", OPTIM, "            own[key].copy_(value)\n", "            pass\n", RESUMING),
-    Mutant("step not resumed", "train.py", '    "step": int, "elapsed"', '    "elapsed"', RESUMING),
+    Mutant("step not resumed", "train.py", 'KEPT = ("step", "elapsed"', 'KEPT = ("elapsed"', RESUMING),
     Mutant("record under way not resumed", "train.py", 'self.sums = {k: v.to(self.ranks.device) for k, v in groups.pop("sum", {}).items()}', 'groups.pop("sum", {})', RESUMING),
-    Mutant("the log keeps what was lost", "train.py", "            self.run.forget_after(self.step)\n", "            pass\n", RESUMING),
+    Mutant("the log keeps what was lost", "train.py", '            self.run.forget_after(self.step, facts.get("valid"))\n', "            pass\n", RESUMING),
     Mutant("gradients go to every player", "train.py", "inputs=list(self.team[turn.player].values()), retain_graph=turn.keep", "retain_graph=turn.keep", at(TRAIN, "player")),
     Mutant("micro-batches weigh one each", "train.py", "(turn.loss * weight if weight != 1 else turn.loss)", "turn.loss", at(TRAIN, "micro_batches_give")),
     Mutant("micro-batches all in memory", "train.py", "        for game, weight in games:\n            turn = next(game, None)\n", "        for turn, weight in [(next(game, None), weight) for game, weight in games]:\n", at(TRAIN, "save_memory")),
@@ -127,9 +127,9 @@ MUTANTS = [
     Mutant("ranks: nobody compares", "ranks.py", "        if differ:\n", "        if False:\n", at(RANKS, "disagree")),
     Mutant("ranks: everybody has the first share", "train.py", "rank=ranks.rank, world=ranks.world", "rank=0, world=ranks.world", at(RANKS, "two_processes")),
     # The disk
-    Mutant("no rename: written in place", "disk.py", 'path.with_name(f".{path.name}.{os.getpid()}.tmp")', "path", at(CRASH, "every_call")),
-    Mutant("no fsync", "disk.py", "        os.fsync(handle)\n", "        pass\n", at(CRASH, "every_call")),
-    Mutant("what is written is not read back", "disk.py", "        if not whole(temporary):\n", "        if False:\n", at(CRASH, "every_call")),
+    Mutant("no rename: written in place", "atomic.py", "            _take(temporary, path.name, folder, force)\n", "            path.write_bytes(path.with_name(temporary).read_bytes())\n", at(CRASH, "every_call")),
+    Mutant("no fsync", "atomic.py", "            os.fsync(file.fileno())\n", "            pass\n", at(CRASH, "every_call")),
+    Mutant("what is written is not read back", "atomic.py", "            if not whole(path.with_name(temporary)):\n", "            if False:\n", at(CRASH, "every_call")),
     Mutant("the seal is not checked", "disk.py", "    if metadata.get(SEAL) != fingerprint(tensors, said):\n", "    if False:\n", at(CRASH, "flipped or damaged_weights")),
     Mutant("the seal forgets the facts", "disk.py", "sha = hashlib.sha256(facts.encode())", "sha = hashlib.sha256()", at(CRASH, "flipped")),
     Mutant("the manifest is not checked", "run.py", "disk.digest(self.path / name) != sha256", "False", at(CRASH, "behind_our_back")),
@@ -148,7 +148,13 @@ MUTANTS = [
     Mutant("the worst start goes on", "models/inversion.py", "apart.argmin(0)", "apart.argmax(0)", at(GAMES, "best")),
     Mutant("labels fall silent", "core/conditional.py", " * math.sqrt(labels.length)", "", at(GOLDEN, "conditional")),
     Mutant("fid: half of the cross term", "metrics/frechet.py", "- 2 * cross", "- cross", at(SCORES, "frechet or fid")),
-    Mutant("two processes train one run", "run.py", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB", at(CRASH, "one_process")),
+    Mutant("two processes train one run", "run_folder.py", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB", at(CRASH, "one_process")),
+    Mutant("a race overwrites", "atomic.py", "    if not force:\n        try:\n", "    if False:\n        try:\n", at(RUNS, "writers_at_once or taken_while")),
+    Mutant("a link is followed", "run_folder.py", "os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK", "os.O_RDWR | os.O_CREAT | os.O_NONBLOCK", at(RUNS, "never_written_through")),
+    Mutant("a folder of links is written into", "run_folder.py", "        if (path / name).is_symlink():\n", "        if False:\n", at(RUNS, "folder_that_is_a_link")),
+    Mutant("metadata in any order", "tensor_file.py", "names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))", "names = list(tensors)", at(RUNS, "same_tensors")),
+    Mutant("files of the living are swept", "atomic.py", "            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while somebody writes it\n", "            pass\n", at(RUNS, "of_the_dead")),
+    Mutant("a folder of the user's is made a run", "run_folder.py", "(held and MARKER not in held)", "False", at(RUNS, "refused_and_untouched")),
     # The codec
     Mutant("codec: a push forgets the start", "codec/ans.py", "(whole << bits) + rest + start", "(whole << bits) + rest", at(BITS, "pushed_is_popped")),
     Mutant("codec: words are fetched in a wrong order", "codec/ans.py", "self.room[self.count : self.count + need].astype(np.int64)", "self.room[self.count : self.count + need][::-1].astype(np.int64)", at(BITS, "pushed_is_popped")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
+from morphogen import escape
 from morphogen.errors import UserError
 
 __all__ = ["Names", "shown"]
@@ -14,8 +15,8 @@ MOST, MOST_FOLDERS = 1 << 20, 1 << 18
 
 
 def shown(name: str) -> str:
-    """A name that can be printed: what could move a cursor is spelt out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)[:200]
+    """A name that can be printed, not longer than a line."""
+    return escape.shown(name)[:200]
 
 
 class Names:

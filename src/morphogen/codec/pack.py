@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import shutil
 import stat
 import sys
@@ -12,12 +11,13 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from morphogen import __version__
+from morphogen.atomic import exists_error, is_temporary, may_write, placed, sweep
 from morphogen.codec.archive import Writer
 from morphogen.codec.blocks import BYTES, Coder, Learned
 from morphogen.codec.chunks import MEBI
@@ -141,7 +141,7 @@ def _below(folder: Path, out: str | Path, told: Told) -> Iterator[tuple[str, Pat
                 told.skipped[shown(str(path))] = "a link"
         for name in sorted(files):
             path = Path(home) / name
-            if path.absolute() == own or (own and path.parent.absolute() == own.parent and name.endswith(".partial")):
+            if path.absolute() == own or (own and path.parent.absolute() == own.parent and is_temporary(name)):
                 continue
             if path.is_symlink() or not path.is_file():
                 told.skipped[shown(str(path))] = "a link" if path.is_symlink() else "no regular file"
@@ -212,22 +212,19 @@ def _target(out: str | Path, force: bool) -> Iterator[BinaryIO]:
         sys.stdout.buffer.flush()
         return
     path = Path(out)
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; name a file in it")
-    if path.exists() and not force:
-        raise UserError(f"{path} exists and is not overwritten; give another name, or --force")
-    partial = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.partial")
+    may_write(path, force)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "x+b") as file:
+    except OSError as error:
+        raise Failure(f"{path.parent} cannot be made: {error.strerror}") from None
+    sweep(path.parent)
+    try:
+        with placed(path, force=force) as file:
             yield file
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+    except FileExistsError:
+        raise exists_error(path) from None
     except OSError as error:
         raise Failure(f"{path} could not be written: {error.strerror or error}") from None
-    finally:
-        with suppress(OSError):
-            partial.unlink()
 
 
 def _same(target: BinaryIO, digest: bytes) -> None:

@@ -6,13 +6,13 @@ Each file is written beside its place and renamed into it, so that it is there w
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from morphogen.atomic import placed
 from morphogen.codec.names import shown
 from morphogen.errors import Failure, UserError
 
@@ -42,7 +42,10 @@ class Folder:
         if stat.S_ISDIR(mode):
             raise UserError(f"{self.path}/{shown(name)} is a folder; extract elsewhere")
         if not force:
-            raise UserError(f"{self.path}/{shown(name)} exists and is not overwritten; extract elsewhere, or --force")
+            raise self._taken(name)
+
+    def _taken(self, name: str) -> UserError:
+        return UserError(f"{self.path}/{shown(name)} exists and is not overwritten; extract elsewhere, or --force")
 
     def write(self, name: str, mode: int, force: bool, fill: Callable[[BinaryIO], None]) -> None:
         """A file, by what fills it."""
@@ -51,19 +54,13 @@ class Folder:
             above = self._open(stack, parts[:-1], make=True)
             assert above is not None
             self._free(above, name, force)
-            partial = f".{secrets.token_hex(8)}.partial"
             try:
-                handle = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=above)
-                with os.fdopen(handle, "w+b") as file:
+                with placed(Path(parts[-1]), force=force, mode=mode & 0o777, folder=above) as file:
                     fill(file)
-                    file.flush()
-                    os.fchmod(handle, mode & 0o777)
-                os.replace(partial, parts[-1], src_dir_fd=above, dst_dir_fd=above)
+            except FileExistsError:
+                raise self._taken(name) from None
             except OSError as error:
                 raise Failure(f"{self.path}/{shown(name)} could not be written: {error.strerror}") from None
-            finally:
-                with suppress(OSError):
-                    os.unlink(partial, dir_fd=above)
 
     def _open(self, stack: ExitStack, parts: list[str], make: bool) -> int | None:
         """The folder that a file goes to; none where it is not there and is not to be made."""

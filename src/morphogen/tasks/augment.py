@@ -73,7 +73,7 @@ def augment(
         )
     note = {"run": str(run.path), "task": "augment", "by": by, "boldness": boldness, "seed": seed}
     note |= {"weights": run.weights, "data": data.facts(), "morphogen": __version__}
-    count = write(out, said, given, data, note, originals, model.space)
+    count = write(out, said, given, data, note, originals, model.space, force=force)
     counts = [int((said.made.y == kind).sum()) for kind in given.of_class]
     facts: dict[str, Any] = {"written": str(out), "examples": count, "made": len(said.made), "by": by}
     facts |= {"of_each_class": counts[0] if len(set(counts)) == 1 else counts, "tried": said.tried}

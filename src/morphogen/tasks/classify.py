@@ -61,7 +61,7 @@ def classify(
         said |= verdicts.judged(namer, log_p, told, data.data.classes or namer.classes, sure)
     rows = _rows(namer, log_p, data, sure)
     if out is not None:
-        _write(out, rows, verdicts.table(namer, log_p, told, data.data.classes or namer.classes))
+        _write(out, force, rows, verdicts.table(namer, log_p, told, data.data.classes or namer.classes))
         said["wrote"] = str(out)
     protocol = data.facts() | {"run": str(run.path), "weights": run.weights, "probabilities": namer.calibrated}
     return said | {"first": rows[:most], "protocol": protocol}
@@ -69,12 +69,12 @@ def classify(
 
 def _may_write(out: Path, force: bool) -> None:
     """Say that it cannot be written while nothing has been done yet."""
+    from morphogen.atomic import may_write
     from morphogen.errors import UserError
 
     if out.suffix.lower() not in (".csv", ".png"):
         raise UserError(f"{out}: classes are written as a table, .csv, or as a picture of confusions, .png")
-    if out.exists() and not force:
-        raise UserError(f"{out} exists and is not overwritten; give another name, or force")
+    may_write(out, force)
 
 
 def _heard(namer: Namer, run: OpenRun, data: Data) -> tuple[Tensor, Tensor | None]:
@@ -101,23 +101,25 @@ def _rows(namer: Namer, log_p: Tensor, data: Data, sure: float) -> list[dict[str
     ]
 
 
-def _write(out: Path, rows: list[dict[str, Any]], counts: tuple[Tensor, list[str], list[str]] | None) -> None:
+def _write(
+    out: Path, force: bool, rows: list[dict[str, Any]], counts: tuple[Tensor, list[str], list[str]] | None
+) -> None:
     import csv
     import io
 
+    from morphogen.atomic import write
     from morphogen.errors import UserError
-    from morphogen.files import write_atomically
 
     if out.suffix.lower() == ".csv":
         text = io.StringIO()
         writer = csv.DictWriter(text, ["file", "class", "probability"], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        write_atomically(out, text.getvalue().encode())
+        write(out, text.getvalue().encode(), force=force)
         return
     if counts is None:
         raise UserError(f"{out}: no label of these examples is known, so there are no confusions to draw; give a .csv")
     from morphogen import figures
     from morphogen.confusions import matrix
 
-    figures.save(matrix(*counts), out, {"task": "classify"})
+    figures.save(matrix(*counts), out, {"task": "classify"}, force=force)

@@ -70,9 +70,9 @@ def detect(
     if out is not None:
         said["wrote"] = str(out)
         if ending == ".png":
-            _sheet(everything, model, data, order[:most], rows, out)
+            _sheet(everything, model, data, order[:most], rows, out, force)
         else:
-            _table(rows, out)
+            _table(rows, out, force)
     if false_alarms > USUAL:
         said["false_alarms"] = false_alarms
     return said | {"oddest": rows[:most], "protocol": _protocol(detector, false_alarms, len(data))}
@@ -80,6 +80,7 @@ def detect(
 
 def _ending(out: Path, force: bool) -> str:
     """What is to be written, while there is still time to say that it cannot be."""
+    from morphogen.atomic import may_write
     from morphogen.errors import UserError
 
     ending = out.suffix.lower()
@@ -87,8 +88,7 @@ def _ending(out: Path, force: bool) -> str:
         raise UserError(
             f"{out}: what is odd is written as a sheet of heat maps, .png, or a table, .csv, not {ending!r}"
         )
-    if out.exists() and not force:
-        raise UserError(f"{out} exists and is not overwritten; give another name, or force")
+    may_write(out, force)
     return ending
 
 
@@ -110,7 +110,13 @@ def _row(found: Found, data: Data, place: int, rate: float) -> dict[str, Any]:
 
 
 def _sheet(
-    detector: Detector, model: Encodes, data: Data, places: list[int], rows: list[dict[str, Any]], out: Path
+    detector: Detector,
+    model: Encodes,
+    data: Data,
+    places: list[int],
+    rows: list[dict[str, Any]],
+    out: Path,
+    force: bool,
 ) -> None:
     """The oddest, each with its map."""
     import torch
@@ -132,20 +138,21 @@ def _sheet(
     figure = heat_sheet(
         torch.cat([x[p] for p in places]), torch.cat([heat[p] for p in places]), data.data.space, titles
     )
-    figures.save(figure, out, {"task": "detect", "examples": [row["example"] for row in rows[: len(places)]]})
+    note = {"task": "detect", "examples": [row["example"] for row in rows[: len(places)]]}
+    figures.save(figure, out, note, force=force)
 
 
-def _table(rows: list[dict[str, Any]], out: Path) -> None:
+def _table(rows: list[dict[str, Any]], out: Path, force: bool) -> None:
     import csv
     import io
 
-    from morphogen.files import write_atomically
+    from morphogen.atomic import write
 
     text = io.StringIO()
     writer = csv.DictWriter(text, ["example", "p", "odd", "why"], lineterminator="\n")
     writer.writeheader()
     writer.writerows(row | {"odd": "yes" if row["odd"] else "no"} for row in rows)
-    write_atomically(out, text.getvalue().encode())
+    write(out, text.getvalue().encode(), force=force)
 
 
 def _protocol(detector: Detector, rate: float, n: int) -> dict[str, Any]:

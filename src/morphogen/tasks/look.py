@@ -100,7 +100,7 @@ def runs(
     for home in find_runs(folder):
         try:
             found.append(entry(home))
-        except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
+        except Exception as error:  # whatever is wrong with one run, the others are listed
             found.append({"run": str(home), "unreadable": str(error)})
     return Rows(_sorted(found, by), [_row(said) for said in _sorted(found, by)])
 

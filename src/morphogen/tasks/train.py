@@ -60,7 +60,7 @@ def train(
     try:
         return _finish(made, session.fit(made, found, quiet=quiet))
     except UserError:
-        _withdraw(made)
+        made.take_back()  # a mistake that shows only when the model is built leaves no folder behind
         raise
 
 
@@ -118,17 +118,6 @@ def _finish(run: Run, facts: dict[str, Any]) -> dict[str, Any]:
     task = "resume" if facts["stopped"] else "sample" if isinstance(run.build(), Samples) else "classify"
     more = f"morphogen {task} {run.path}"
     return {"run": str(run.path), **facts, "next": more}
-
-
-def _withdraw(run: Run) -> None:
-    """A mistake that shows only when the model is built leaves no folder behind: this one was made a moment ago."""
-    import contextlib
-    import shutil
-
-    if not run.states() and not run.log():
-        shutil.rmtree(run.path, ignore_errors=True)
-        with contextlib.suppress(OSError):  # runs/, if nothing else is in it
-            run.path.parent.rmdir()
 
 
 def _change(run: Run, leaves: list[str]) -> None:
