@@ -256,7 +256,7 @@ def test_a_folder_that_is_a_link_is_refused_by_name(name: str, run: Path, tmp_pa
     (victim / "step-000000000.safetensors").write_text("precious")
     shutil.rmtree(run / name, ignore_errors=True)
     (run / name).symlink_to(victim)
-    for words in (["resume", run, "train.steps=3"], ["show", run], ["detect", run]):
+    for words in (["resume", run, "train.steps=3"], ["sample", run], ["detect", run]):
         assert cli.main([str(word) for word in words]) == 2
     with pytest.raises(UserError, match=rf"run/{name} is a link.* try again"):
         Run.open(run)
