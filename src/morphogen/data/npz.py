@@ -6,6 +6,7 @@ them. What a file unpacks to is held against its own size before a byte of it is
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import re
@@ -26,7 +27,7 @@ __all__ = ["X_NAMES", "Y_NAMES", "Arrays", "Header", "examples_in", "labels_in",
 
 Values = NDArray[Any]
 MEMORY = 2.0  # gigabytes that one array may take, where nobody says otherwise
-SURE, RATIO, ROW = 128 << 20, 20, 128  # bytes that any file may unpack to, times its own size beyond, and of a row
+SURE, RATIO, ROW = 32 << 20, 50, 128  # bytes that any file may unpack to, times its own size beyond, and of a row
 LONGEST = 1 << 16  # bytes of a header
 PIECE = 1 << 20
 KINDS = {"b": "bool", "u": "whole numbers", "i": "whole numbers", "f": "real numbers", "S": "words", "U": "words"}
@@ -109,15 +110,16 @@ def read_npy(path: Path, most: float = MEMORY, fits: Callable[[Header], None] | 
 
 
 class Arrays:
-    """The arrays of an .npz file, each read when it is asked for, all of them at most so many gigabytes."""
+    """The arrays of an .npz file, each read when it is asked for, all of them at most so many gigabytes; `content` is
+    the file, where it was read already."""
 
-    def __init__(self, path: Path, most: float = MEMORY) -> None:
+    def __init__(self, path: Path, most: float = MEMORY, content: bytes | None = None) -> None:
         self.path, self.most, self.spent = path, most, 0
         with _told(path):
-            self._zip = zipfile.ZipFile(path)
+            self._zip = zipfile.ZipFile(path if content is None else io.BytesIO(content))
             listed = self._zip.infolist()
             self._members = {info.filename.removesuffix(".npy"): info for info in listed if _named(info)}
-            self._size = path.stat().st_size
+            self._size = path.stat().st_size if content is None else len(content)
 
     def __enter__(self) -> Arrays:
         return self
@@ -180,7 +182,7 @@ def labels_in(held: Arrays, examples: str) -> str | None:
 
 
 def _named(info: zipfile.ZipInfo) -> bool:
-    return info.filename.endswith(".npy")
+    return info.filename.endswith(".npy") and info.filename.isprintable()
 
 
 def _affordable(head: Header, size: int, most: float, path: Path, spent: int = 0) -> None:

@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-import zipfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, max_pool2d, relu
@@ -161,13 +159,15 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    from morphogen.data.npz import Arrays
+
     try:
         if path.suffix.lower() == ".npz":
-            with np.load(path, allow_pickle=False) as held:
-                return {name: torch.from_numpy(held[name]) for name in held.files}
+            with Arrays(path) as held:
+                return {name: torch.from_numpy(held.read(name)) for name in held.names}
         if path.suffix.lower() == ".safetensors":
             tensors: dict[str, Tensor] = load_file(path)
             return tensors
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, KeyError, EOFError, SafetensorError) as error:
         raise UserError(f"{path} cannot be read: {error}; convert the weights again") from None
     raise UserError(f"{path}: weights are read from .safetensors and .npz only (a .pth may run code); convert them")
