@@ -177,9 +177,9 @@ def test_refusals_name_the_place_and_the_remedy() -> None:
         part("models", {"use": "vae", "net": "resnte"})
     with pytest.raises(UserError, match="vae takes no 'latnet'; did you mean 'latent'"):
         part("models", {"use": "vae", "latnet": 3})
-    with pytest.raises(UserError, match="vae: latent = 'many' is not right"):
+    with pytest.raises(UserError, match="vae: latent = 'many' is not valid"):
         part("models", {"use": "vae", "latent": "many"})
-    with pytest.raises(UserError, match=r"mlp: act = 'rleu' is not right: .*'relu'"):
+    with pytest.raises(UserError, match=r"mlp: act: 'rleu' is unknown; choose relu"):
         part("models", {"use": "vae", "net": {"use": "mlp", "act": "rleu"}})
     with pytest.raises(UserError, match=r"mlp: widths\.1 = 'x'"):
         part("nets", {"use": "mlp", "widths": [3, "x"]})

@@ -16,9 +16,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from morphogen.opened import OpenRun
 
-__all__ = ["OpenRun", "__version__", "hold", "open", "train"]
 __version__ = "0.1.0"
-FREE = ("compress", "contents", "decompress")  # tasks of no run that are functions of the package
+FREE = (
+    "checks",
+    "compare",
+    "compress",
+    "contents",
+    "decompress",
+    "prune",
+    "recipes",
+    "runs",
+)  # tasks that need no opened run
+
+
+__all__ = ["OpenRun", "UserError", "__version__", "hold", "open", "recipe_settings", "train", *FREE]
 
 
 def open(path: str | Path) -> OpenRun:  # the word that a reader expects of mg.open; inside this file, use Path.open
@@ -33,6 +44,14 @@ def hold(x: Any, y: Any = None) -> dict[str, Any]:
     from morphogen.data.given import hold
 
     return hold(x, y)
+
+
+def recipe_settings(recipe: str | Path | dict[str, Any], data: Any = None) -> list[dict[str, Any]]:
+    """Settings of a recipe, and of a data set, a row each: name, type, default, meaning."""
+    from morphogen.facts import Rows
+    from morphogen.settings import recipe_settings as settings
+
+    return Rows(settings(recipe, data))
 
 
 def train(
@@ -60,6 +79,10 @@ sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:
+    if name == "UserError":
+        from morphogen.errors import UserError
+
+        return UserError
     if name == "OpenRun":
         from morphogen.opened import OpenRun
 
@@ -69,4 +92,10 @@ def __getattr__(name: str) -> Any:
 
         task = find(name)
         return as_function(task, lambda said: task.function(**task.read(said)))
-    raise AttributeError(f"morphogen has no {name!r}")
+    from morphogen.errors import did_you_mean
+
+    raise AttributeError(f"morphogen has no {name!r}; {did_you_mean(name, __all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -14,7 +14,32 @@ __all__ = ["Plan"]
 
 
 class Plan:
-    """Ends after `steps`, `epochs` or `minutes`, whichever was given; 20,000 steps where none was."""
+    """Ends after `steps`, `epochs` or `minutes`, whichever was given; 20,000 steps where none was.
+
+    steps: length of the training in steps
+    epochs: length of the training in passes through the data
+    minutes: length of the training in minutes
+    batch: examples a step (batch size)
+    labelled: of each batch, so many examples that have a label
+    start: a run whose weights the training starts from (fine-tuning)
+    spread: a run among whose codes the labels are spread before training
+    micro: examples at a time; the gradients of a batch are accumulated; none: the whole batch
+    lr: peak of the learning rate; a number, or one for each player
+    warmup: steps in which the learning rate rises to its peak; auto: at most 2 % of the plan
+    floor: learning rate at the end, as a share of the peak
+    betas: the two decay rates of Adam
+    decay: weight decay
+    clip: largest norm of a gradient; none: not clipped
+    skip: skip steps whose gradient has a larger norm; none: no step is skipped
+    ema: decay of the moving average of the weights that are kept; 0: no averaging
+    compile: torch.compile; auto: where the run is long enough to repay it and a compiler is there
+    save_every: steps between two saved states; none: about once a minute
+    log_every: steps between two lines of the log
+    validate_every: steps between two validations; none: chosen by the length of the plan
+    patience: early stopping: end after so many validations without improvement, keep the best weights
+    overfit: train and validate on the first N examples alone, to see whether the model can learn at all
+    track: trackers beside the log: tensorboard, trackio
+    """
 
     def __init__(
         self,

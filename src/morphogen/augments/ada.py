@@ -31,7 +31,13 @@ LUMA = 3**-0.5
 @register("augments")
 class ada(Augment):
     """Each change happens with probability p, which moves so that r stays at `target`; `images`: from 0 to 1 in so
-    many; `most`: p stays below, since what is changed more often than not is learned as the truth."""
+    many; `most`: p stays below, since what is changed more often than not is learned as the truth.
+
+    target: the share of confident answers on real examples at which p stays
+    images: examples in which p may go from 0 to 1
+    most: largest p
+    start: p at the start
+    """
 
     p: Tensor
     signal: Tensor

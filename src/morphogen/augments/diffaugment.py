@@ -19,7 +19,11 @@ __all__ = ["diffaugment"]
 
 @register("augments")
 class diffaugment(Augment):
-    """Brightness, saturation and contrast; a shift by up to `share` of the size; a grey square of half the size."""
+    """Brightness, saturation and contrast; a shift by up to `share` of the size; a grey square of half the size.
+
+    policy: which changes: colour, translation, cutout
+    share: largest shift, as a share of the size
+    """
 
     def __init__(
         self,

@@ -22,7 +22,11 @@ __all__ = ["gaps"]
 
 @register("augments")
 class gaps(Augment):
-    """Of a `share` of the rows, cells are left out: of each row another part of them, up to `most`."""
+    """Of a `share` of the rows, cells are left out: of each row another part of them, up to `most`.
+
+    share: share of the rows that lose cells
+    most: largest share of a row's cells that is left out
+    """
 
     def __init__(
         self,

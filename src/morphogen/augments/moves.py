@@ -21,7 +21,12 @@ __all__ = ["moves"]
 
 @register("augments")
 class moves(Augment):
-    """Each picture shifted by up to `share` of its size, turned by up to `degrees`, scaled by up to `scale`."""
+    """Each picture shifted by up to `share` of its size, turned by up to `degrees`, scaled by up to `scale`.
+
+    share: largest shift, as a share of the size
+    degrees: largest turn, in degrees
+    scale: largest change of size, as a share
+    """
 
     def __init__(
         self,

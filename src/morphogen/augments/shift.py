@@ -52,7 +52,10 @@ def _taken(by: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 @register("augments")
 class shift(Augment):
-    """Up to `share` of the size up, down, left and right; `mirror`: left and right may be exchanged."""
+    """Up to `share` of the size up, down, left and right; `mirror`: left and right may be exchanged.
+
+    share: largest shift, as a share of the size
+    """
 
     def __init__(self, space: Space, /, *, share: Share = 0.125, mirror: bool = False) -> None:
         super().__init__()

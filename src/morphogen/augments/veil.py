@@ -22,7 +22,11 @@ Share = Annotated[float, Field(ge=0, le=1)]
 @register("augments")
 class veil(Augment):
     """`drop`: this share of the elements says nothing, the middle of numbers, any of symbols; `noise`: a normal of this
-    width is added to numbers, whose own width is about one, or a fifth of their range."""
+    width is added to numbers, whose own width is about one, or a fifth of their range.
+
+    drop: share of the elements that is hidden
+    noise: standard deviation of the noise that is added to numbers
+    """
 
     def __init__(self, space: Space, /, *, drop: Share = 0.15, noise: Share = 0.1) -> None:
         super().__init__()

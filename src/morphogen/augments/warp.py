@@ -27,7 +27,16 @@ Degrees = Annotated[float, Field(ge=0, le=180)]
 @register("augments")
 class warp(Augment):
     """Each picture by its own warp: up to `turn` degrees, `stretch`, `shear` and `shift` of its size, pulled by `pull`;
-    a square of up to `cut` of its size hidden, tones changed by up to `tone`, mirrored half the time if `mirror`."""
+    a square of up to `cut` of its size hidden, tones changed by up to `tone`, mirrored half the time if `mirror`.
+
+    turn: largest turn, in degrees
+    stretch: largest change of width and height, as a share
+    shear: largest shear, as a share
+    shift: largest shift, as a share of the size
+    pull: strength of the smooth elastic distortion, as a share of the size
+    cut: largest side of the hidden square, as a share of the size
+    tone: largest change of brightness and contrast
+    """
 
     def __init__(
         self,

@@ -21,14 +21,26 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
 
 from morphogen.errors import UserError, did_you_mean
 
-__all__ = ["Argument", "Part", "check", "describe", "names", "on_shelf", "part", "plain", "register"]
+__all__ = [
+    "Argument",
+    "Part",
+    "check",
+    "constructor",
+    "describe",
+    "hints",
+    "names",
+    "on_shelf",
+    "part",
+    "plain",
+    "register",
+]
 
 Make = TypeVar("Make", bound=Callable[..., Any])
 SHELVES = (
@@ -126,7 +138,11 @@ def part(shelf: str, spec: Any) -> Part:
 
 def on_shelf(shelf: str) -> Any:
     """The annotation of a constructor's argument that is itself a part: `net: Annotated[Part, on_shelf("nets")]`."""
-    return BeforeValidator(lambda spec: None if spec is None else part(shelf, spec))
+    return BeforeValidator(partial(_as_part, shelf))
+
+
+def _as_part(shelf: str, spec: Any) -> Any:
+    return None if spec is None else part(shelf, spec)
 
 
 Net = Annotated[Part, on_shelf("nets")]
@@ -148,12 +164,22 @@ def _keywords(make: Callable[..., Any]) -> Iterator[inspect.Parameter]:
     yield from (p for p in inspect.signature(make).parameters.values() if p.kind is p.KEYWORD_ONLY)
 
 
+def hints(make: Callable[..., Any]) -> dict[str, Any]:
+    """The types of what a recipe may say of a constructor, by name."""
+    known = get_type_hints(make.__init__ if inspect.isclass(make) else make, include_extras=True)
+    return {p.name: known.get(p.name, Any) for p in _keywords(make)}
+
+
+def constructor(shelf: str, name: str) -> Callable[..., Any]:
+    """What makes the part of this name."""
+    return _scan(shelf)[part_name(shelf, name)]
+
+
 @cache
 def _schema(make: Callable[..., Any]) -> type[BaseModel]:
-    source = make.__init__ if inspect.isclass(make) else make
-    hints = get_type_hints(source, include_extras=True)
+    known = hints(make)
     fields: dict[str, Any] = {
-        p.name: (hints.get(p.name, Any), ... if p.default is p.empty else p.default) for p in _keywords(make)
+        p.name: (known[p.name], ... if p.default is p.empty else p.default) for p in _keywords(make)
     }
     settings = ConfigDict(
         extra="forbid",
@@ -174,10 +200,18 @@ def check(make: Callable[..., Any], arguments: Mapping[str, Any], name: str) -> 
     try:
         checked = schema.model_validate(dict(arguments))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise UserError(f"{name}: {where} = {first['input']!r} is not right: {first['msg']}") from None
+        raise UserError(f"{name}: {_fault(error.errors()[0])}") from None
     return {key: getattr(checked, key) for key in schema.model_fields}
+
+
+def _fault(first: Mapping[str, Any]) -> str:
+    """What is wrong with a value, and what it may be."""
+    steps = [str(step) for step in first["loc"]]
+    if first["type"] == "literal_error":
+        where = ".".join(step for step in steps if not step.isdigit())
+        return f"{where}: {first['input']!r} is unknown; choose {first['ctx']['expected'].replace(chr(39), '')}"
+    said = first["msg"].removeprefix("Value error, ").replace("Input should be", "it should be")
+    return f"{'.'.join(steps)} = {first['input']!r} is not valid: {said}"
 
 
 @dataclass(frozen=True)

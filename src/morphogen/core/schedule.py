@@ -23,7 +23,10 @@ def _between(x: Any, low: float, high: float) -> Any:
 
 @register("schedules")
 def constant(*, value: float = 1.0) -> Step:
-    """The same number at every step."""
+    """The same number at every step.
+
+    value: the number
+    """
     return lambda step: value
 
 
@@ -34,6 +37,11 @@ def ramp(*, start: float = 0.0, to: float = 1.0, steps: int = 10_000, wait: int 
     >>> weight = ramp(steps=10)
     >>> weight(0), weight(5), weight(50)
     (0.0, 0.5, 1.0)
+
+    start: value at the first step
+    to: value at the end
+    steps: steps from start to end
+    wait: steps before the ramp begins
     """
     return lambda step: start + (to - start) * _between((step - wait) / max(steps, 1), 0.0, 1.0)
 
@@ -45,13 +53,23 @@ def cyclical(*, start: float = 0.0, to: float = 1.0, period: PositiveInt = 10_00
     >>> weight = cyclical(period=10)
     >>> weight(0), weight(5), weight(9), weight(10)
     (0.0, 1.0, 1.0, 0.0)
+
+    start: value at the bottom
+    to: value at the top
+    period: steps of one cycle
+    rise: share of the cycle that goes up
     """
     return lambda step: start + (to - start) * min((step % period) / max(rise * period, 1e-9), 1.0)
 
 
 @register("schedules")
 def cosine(*, start: float = 1.0, to: float = 0.0, steps: int = 10_000) -> Step:
-    """From `start` to `to` along half a cosine (Loshchilov and Hutter 2017)."""
+    """From `start` to `to` along half a cosine (Loshchilov and Hutter 2017).
+
+    start: value at the first step
+    to: value at the end
+    steps: steps from start to end
+    """
 
     def at(step: int) -> float:
         turn = math.pi * _between(step / max(steps, 1), 0.0, 1.0)
@@ -69,6 +87,10 @@ def switch(*, before: float = 1.0, after: float = 4.0, at: int = 10_000) -> Step
     >>> draws = switch(at=10)
     >>> draws(9), draws(10)
     (1.0, 4.0)
+
+    before: value at first
+    after: value from the switch on
+    at: step of the switch
     """
     return lambda step: before if step < at else after
 

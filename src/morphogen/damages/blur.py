@@ -19,7 +19,11 @@ REACH = 3.0  # deviations that the kernel goes out
 
 @register("damages")
 class blur(Damage):
-    """A normal kernel of deviation `sigma` pixels, or the `kernel` that is given, of odd sides; its sum is made 1."""
+    """A normal kernel of deviation `sigma` pixels, or the `kernel` that is given, of odd sides; its sum is made 1.
+
+    sigma: standard deviation of the kernel, in pixels
+    kernel: a kernel of odd sides in its place
+    """
 
     weights: Tensor
 

@@ -44,6 +44,8 @@ class mask(Damage):
 
     `what`: one of these words, a share, or the path of a picture whose white pixels are missing; `any`: a box of any
     size anywhere, another for each example; `given`: only what is not a number (NaN).
+
+    what: half, left, right, top, bottom, box, any, a share, or a picture file
     """
 
     hides = True

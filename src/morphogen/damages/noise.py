@@ -26,6 +26,9 @@ class noise(Damage):
     """Normal noise of deviation `sigma`, in the units that a model sees (pictures go from 0 to 1); none: learned.
 
     `to`: each example draws a deviation of its own, between `sigma` and this.
+
+    sigma: standard deviation; none: learned from the data
+    to: largest standard deviation, where a range is trained on
     """
 
     sigma: Tensor | None

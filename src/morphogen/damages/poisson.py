@@ -22,6 +22,8 @@ class poisson(Damage):
     """Counts of photons, `peak` of them where the example is brightest: the variance is the mean / peak.
 
     Drawn as normals of that variance, which counts of ten and more are near to.
+
+    peak: photons where the example is brightest
     """
 
     def __init__(self, space: Space, /, *, peak: Annotated[float, Field(ge=0.1)] = 30.0) -> None:

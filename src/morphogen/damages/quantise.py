@@ -28,6 +28,8 @@ class quantise(Damage):
     """Blocks of 8 x 8 as JPEG of this `quality`, 1 to 100, leaves them: the same steps for every colour.
 
     Inference takes the rounding for noise of the steps' variance, step^2 / 12.
+
+    quality: JPEG quality, 1 to 100
     """
 
     cosines: Tensor

@@ -22,6 +22,8 @@ class salt(Damage):
     """A `share` of the elements is black or white, whatever it was; which ones, inference finds out.
 
     Each element is a mixture: as it was, or anything from black to white alike.
+
+    share: share of the elements that is black or white
     """
 
     def __init__(self, space: Space, /, *, share: Annotated[float, Field(gt=0, lt=1)] = 0.1) -> None:

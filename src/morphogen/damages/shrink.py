@@ -18,7 +18,10 @@ __all__ = ["shrink"]
 
 @register("damages")
 class shrink(Damage):
-    """A `factor`-th of the size on each side: means of squares."""
+    """A `factor`-th of the size on each side: means of squares.
+
+    factor: how many times smaller each side becomes
+    """
 
     def __init__(self, space: Space, /, *, factor: Annotated[int, Field(ge=2)] = 2) -> None:
         if not isinstance(space, Image):

@@ -33,7 +33,10 @@ Values = NDArray[Any]
 
 @register("data")
 def array(*, path: str, valid: float = 0.1, test: float = 0.1, memory: float = 2.0) -> Dataset:
-    """A .npy or .npz file of your own: pictures (N,H,W[,C]), a table (N,D) of floats, or symbols (N,L) of integers."""
+    """A .npy or .npz file of your own: pictures (N,H,W[,C]), a table (N,D) of floats, or symbols (N,L) of integers.
+
+    memory: gigabytes of a file that are held in memory; a larger one is streamed
+    """
     file = Path(path)
     if not file.is_file():
         raise UserError(f"{file} is not a file; give the path of a .npy or .npz file")

@@ -38,7 +38,14 @@ def common(
     strict: bool = False,
 ) -> None:
     """What can be asked of every set: some classes, so many training examples, labels of so many a class, which ones,
-    two levels, no bad file forgiven."""
+    two levels, no bad file forgiven.
+
+    only: the classes to keep
+    limit: most training examples
+    labels: keep the labels of so many examples of each class, hide the others
+    labels_seed: random seed of the labels that are kept
+    binary: binarise pictures: dynamic (a new draw each time), static or threshold
+    """
 
 
 def open_data(spec: str | Path | Mapping[str, Any], **options: Any) -> Dataset:

@@ -54,7 +54,14 @@ def folder(
     strict: bool = False,
 ) -> Dataset:
     """A folder of your own pictures (PNG, JPEG, WebP, AVIF, TIFF, BMP, GIF), of any size; class folders, or a table of
-    files and labels, become labels."""
+    files and labels, become labels.
+
+    size: side of the pictures in pixels, or height and width; none: found by looking
+    channels: 1 for grey, 3 for colour; none: found by looking
+    memory: gigabytes of pictures that are held in memory; more are streamed from a cache on disk
+    table: a .csv of files and labels
+    class_level: which level of nested folders is the class; none: found by looking
+    """
     with quiet():
         found = search(Path(path), strict)
         told = None if table is None else read_table(Path(table), {*found.files, *(name for name, _ in found.skipped)})

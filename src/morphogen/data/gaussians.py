@@ -42,7 +42,12 @@ def ring(
     sigma: PositiveFloat = 0.02,
     seed: int = 0,
 ) -> Dataset:
-    """Points in the plane: eight narrow Gaussians on a circle; the label is the mode (Metz et al. 2017)."""
+    """Points in the plane: eight narrow Gaussians on a circle; the label is the mode (Metz et al. 2017).
+
+    modes: number of modes
+    radius: radius of the circle
+    sigma: standard deviation of a mode
+    """
     return _points("ring", count=count, sigma=sigma, seed=seed, modes=modes, radius=radius)
 
 
@@ -55,7 +60,12 @@ def grid(
     sigma: PositiveFloat = 0.05,
     seed: int = 0,
 ) -> Dataset:
-    """Points in the plane: five rows of five narrow Gaussians; the label is the mode (Srivastava et al. 2017)."""
+    """Points in the plane: five rows of five narrow Gaussians; the label is the mode (Srivastava et al. 2017).
+
+    side: modes along a side
+    spacing: distance between neighbours
+    sigma: standard deviation of a mode
+    """
     return _points("grid", count=count, sigma=sigma, seed=seed, side=side, spacing=spacing)
 
 

@@ -38,7 +38,10 @@ FACTORS = {  # in the order of the sheet, the last one fastest
 def sprites(
     *, label: Literal["body", "bottom", "top", "hair", "direction"] = "hair", valid: float = 0.1, test: float = 0.1
 ) -> Dataset:
-    """3,888 pixel-art characters, 64x64 colour, every combination of five factors, one of which is the label."""
+    """3,888 pixel-art characters, 64x64 colour, every combination of five factors, one of which is the label.
+
+    label: which factor is the label
+    """
     x = _pictures()
     y = _factor(label)
     splits, how = by_hash(row_hashes(x.numpy()), valid, test)

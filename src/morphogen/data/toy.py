@@ -27,7 +27,10 @@ def _parts(x: Tensor, y: Tensor) -> tuple[dict[str, tuple[Tensor, Tensor | None]
 
 @register("data")
 def patterns(*, count: int = 1000, length: int = 12, seed: int = 0) -> Dataset:
-    """Short words over a, b, c and d: a motif of one to four letters, over and over, with a slip now and then."""
+    """Short words over a, b, c and d: a motif of one to four letters, over and over, with a slip now and then.
+
+    length: letters of a word
+    """
     draw = _draws(seed, "patterns")
     period = torch.randint(1, 5, (count, 1), generator=draw)
     motif = torch.randint(0, 4, (count, 4), generator=draw)
@@ -44,7 +47,11 @@ def patterns(*, count: int = 1000, length: int = 12, seed: int = 0) -> Dataset:
 
 @register("data")
 def blobs(*, count: int = 1000, columns: int = 4, classes: int = 3, seed: int = 0) -> Dataset:
-    """A table of real numbers: a few normal clouds, each with its own centre, width and tilt."""
+    """A table of real numbers: a few normal clouds, each with its own centre, width and tilt.
+
+    columns: numbers in a row
+    classes: number of clouds
+    """
     draw = _draws(seed, "blobs")
     centres = 4.0 * torch.randn(classes, columns, generator=draw)
     tilts = torch.randn(classes, columns, columns, generator=draw) / columns**0.5

@@ -153,7 +153,10 @@ def _quantiles(like: Tensor) -> Tensor:
 
 @register("families")
 class logistics(Family):
-    """A mixture of discretised logistics at every site: for pictures and sound of many levels."""
+    """A mixture of discretised logistics at every site: for pictures and sound of many levels.
+
+    mixture: logistics in each mixture
+    """
 
     start: Tensor
 

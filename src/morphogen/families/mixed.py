@@ -137,7 +137,12 @@ def _largest(space: Table, values: Tensor) -> Tensor:
 @register("families")
 class mixed(Family):
     """For tables: `parts` normals with means and scales of their own (never below `floor`) for every number, a chance
-    for every word; of a wide column by `rank` numbers that weigh what was learned of each of its words."""
+    for every word; of a wide column by `rank` numbers that weigh what was learned of each of its words.
+
+    parts: normals in the mixture of each number
+    rank: numbers that describe each word of a wide column
+    floor: smallest standard deviation of a number, in units of its column's spread
+    """
 
     cells: ClassVar[bool] = True
     drawn: ClassVar[bool] = True

@@ -42,7 +42,10 @@ class normal(Family):
 
 @register("families", "normal-bounded")
 class bounded_normal(Family):
-    """A mean that stays within +-`bound` and a scale for every element: a code that fits on a page."""
+    """A mean that stays within +-`bound` and a scale for every element: a code that fits on a page.
+
+    bound: largest distance of a mean from 0
+    """
 
     def __init__(self, space: Space, /, *, bound: PositiveFloat = 3.0) -> None:
         super().__init__(space, numbers=2)
@@ -58,6 +61,9 @@ class shared_normal(Family):
     """A mean for every element and one learned scale for all of them: MSE that finds its own weight.
 
     `squash`: the mean goes by tanh from black to white where the data has levels, as a generator's picture does.
+
+    scale: standard deviation at the start of training
+    squash: keep means between the darkest and the brightest level
     """
 
     def __init__(self, space: Space, /, *, scale: PositiveFloat = 0.3, squash: bool = False) -> None:
@@ -73,7 +79,11 @@ class shared_normal(Family):
 
 @register("families", "normal-fixed")
 class fixed_normal(Family):
-    """A mean for every element and one given scale: MSE divided by 2 scale^2, plus a constant. `squash` as above."""
+    """A mean for every element and one given scale: MSE divided by 2 scale^2, plus a constant. `squash` as above.
+
+    scale: standard deviation of every element
+    squash: keep means between the darkest and the brightest level
+    """
 
     log_scale: Tensor
 

@@ -21,6 +21,8 @@ class information(Guide):
     """-log q(code | features): the first `categories` numbers are a choice of one, the next `numbers` are numbers.
 
     Take the prior `codes` with the same `categories`.
+
+    numbers: continuous codes to be found again
     """
 
     def __init__(

@@ -33,6 +33,11 @@ class agreement(Lesson):
     """-sum over k of p(k) log q(k|x much changed) where no y is known; p is what is said of x little changed, made
     sharper by `heat` below 1, and counts where it is `sure`. `even`: how much p is pulled to the shares of the labels;
     `trust`: what a guess weighs beside what is said.
+
+    sure: probability from which a target counts
+    heat: temperature of the targets; below 1 sharpens them
+    even: how far targets are pulled to the class frequencies of the labels, 0 to 1
+    trust: weight of guesses made before training
     """
 
     said: Tensor

@@ -26,6 +26,10 @@ class classifier(Model):
     """Says how likely each class is, and learns it from labels and from examples without one.
 
     `weak` and `strong` are how examples are changed: a little, to hear what is said of them, and much, to learn it.
+
+    weak: augmentation under which targets are made
+    strong: augmentation under which they are learned
+    lessons: what is learned from: taught (labels), agreement, entropy
     """
 
     blanks: ClassVar[bool] = True

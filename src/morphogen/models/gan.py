@@ -35,6 +35,13 @@ class gan(Model):
 
     `steps`: turns of the critic to one of the generator. `encoder`: a net that learns to guess the code of what the
     generator makes, from which `encode` starts; without one it starts from draws of the prior.
+
+    habits: regularisers of the generator, e.g. pathlength
+    guides: what generator and critic learn beside the game: auxiliary (ACGAN), information (InfoGAN)
+    steps: steps of the critic for each step of the generator
+    labelled: whether generator and critic are conditioned on labels
+    encoder: net that encodes examples, trained beside the game; none: no codes of examples
+    descent: gradient steps that refine a code when an example is encoded
     """
 
     players: ClassVar[Mapping[str, str]] = {

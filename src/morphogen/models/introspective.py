@@ -31,6 +31,12 @@ class introspective(Model):
     `distortion` and `rate` weigh the two parts of the ELBO of real examples, `made` the rate of made-up ones, as the
     encoder sees them: so much that it stops caring once they are a few nats from the prior. `game` weighs what either
     hears of made-up examples; from 0 upwards, an autoencoder comes first.
+
+    distortion: weight of the reconstruction error of real examples
+    rate: weight of the KL divergence of real examples
+    made: weight of the KL divergence of generated examples, for the encoder
+    game: weight of the adversarial part; a number or a schedule
+    small: weight of the reconstruction error of generated examples, for the decoder
     """
 
     players: ClassVar[Mapping[str, str]] = {"encoder": "posterior.*", "decoder": "*"}

@@ -46,6 +46,11 @@ class ladder(Model):
     `rungs`: layers of latents at each scale, from the finest (patches of two by two pixels) to the coarsest; `latent`:
     numbers at each site of each of them; `blocks`: residual blocks before each rung and piece, and at each scale on the
     way up.
+
+    rungs: latent layers at each scale, from the finest to the coarsest
+    latent: latent channels of each layer
+    middle: channels inside a residual block; none: as many as width
+    pieces: parts in which the pixels of a patch are decoded, each given the ones before
     """
 
     def __init__(

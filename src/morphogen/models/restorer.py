@@ -45,6 +45,12 @@ class restorer(Model):
 
     `width`: channels at the finest of `scales`, doubled below; `latent`: numbers of the code at each site of its
     bottom; `near`: how much the squared error of the mean weighs beside the likelihood, for a deviation of 0.05.
+
+    damages: damages to train on, one drawn for each batch, e.g. noise=0.2 or mask=half
+    scales: sizes of the U-Net, each half of the one above
+    latent: latent channels at the coarsest size
+    near: weight of the squared error of the mean beside the likelihood
+    rate: weight of the KL divergence; a number or a schedule
     """
 
     def __init__(

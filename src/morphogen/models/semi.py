@@ -39,6 +39,9 @@ class semi(Model):
     """A code and a class, p(x|y,z), inferred by q(y|x) and q(z|x,y); learns from labels and from examples without one.
 
     A code as `encode` gives it is z and, behind it, how likely each class is.
+
+    classifier: the model of q(y|x)
+    weight: weight of the bound beside the classifier's lessons; a number or a schedule
     """
 
     blanks: ClassVar[bool] = True

@@ -36,6 +36,8 @@ class sgan(Model):
     """A generator and a critic that names classes, learned from few labels; examples without one must be of some class.
 
     `taught`: how a labelled example weighs; `features`: numbers in which real and made-up examples are compared.
+
+    taught: weight of the labelled examples' loss; a number or a schedule
     """
 
     players: ClassVar[Mapping[str, str]] = {"critic": "critic.*", "generator": "*"}

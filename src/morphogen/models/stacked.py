@@ -45,7 +45,12 @@ class Upper(Encodes, Decodes, Samples, Classifies, Plays, Protocol):
 
 @register("models")
 class stacked(Model):
-    """A model upon the codes of another: the lower sees examples, the upper draws of the lower's codes, and labels."""
+    """A model upon the codes of another: the lower sees examples, the upper draws of the lower's codes, and labels.
+
+    lower: the model of examples
+    upper: the model of the lower one's codes, and of labels
+    until: step up to which the lower model is trained; none: both to the end
+    """
 
     players: ClassVar[Mapping[str, str]] = {"lower": "lower.*", "upper": "*"}
     blanks: ClassVar[bool] = True

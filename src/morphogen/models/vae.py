@@ -33,6 +33,11 @@ class vae(Model):
 
     `damages`: the posterior sees examples through one of these, drawn for each batch, while the likelihood says what
     they were (Im, Ahn, Memisevic and Bengio 2017, "Denoising criterion for variational auto-encoding framework").
+
+    samples: draws of the code for each example; a number or a schedule
+    labelled: whether the model is conditioned on labels
+    augment: how training examples are changed before they are encoded; none: not at all
+    damages: damages that the encoder sees and the decoder undoes (denoising), e.g. noise=0.2
     """
 
     players: ClassVar[Mapping[str, str]] = {"critic": "terms.*.critic.*", "model": "*"}  # a duel brings a critic

@@ -49,6 +49,8 @@ class gan_resnet(nn.Module):
 
     `norm`: where nothing is said, batch norm in the generator and none in the critic, as in the paper. `attention`: the
     height of the features over which one layer of self-attention looks.
+
+    attention: size of the layer with self-attention, in pixels; none: no attention
     """
 
     def __init__(

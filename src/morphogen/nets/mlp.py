@@ -16,7 +16,11 @@ __all__ = ["mlp"]
 
 @register("nets")
 class mlp(nn.Module):
-    """Dense layers of the given widths, listed from the larger space to the smaller: a decoder mirrors its encoder."""
+    """Dense layers of the given widths, listed from the larger space to the smaller: a decoder mirrors its encoder.
+
+    widths: width of each hidden layer, from the data to the code
+    residual: residual blocks at the last width
+    """
 
     def __init__(
         self,

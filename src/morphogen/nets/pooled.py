@@ -21,7 +21,10 @@ SMALLEST = 4
 @register("nets")
 class pooled(nn.Module):
     """Two convolutions at each size, `width` channels at first, half the sides and twice the channels, up to `limit`;
-    the mean over what is left. `fold`: pixels of a patch become channels at once, by itself until sides are small."""
+    the mean over what is left. `fold`: pixels of a patch become channels at once, by itself until sides are small.
+
+    fold: pixels of this many by this many become channels first; none: chosen by the size of the picture
+    """
 
     def __init__(
         self,

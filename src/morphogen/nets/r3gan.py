@@ -48,6 +48,9 @@ class r3(nn.Module):
     """`blocks` grouped inverted bottlenecks at every size, `width` channels at first, doubled each time up to `limit`.
 
     Inside a block the channels are `expand` times as many, and its 3x3 convolution sees them in groups of `group`.
+
+    expand: how many times wider the inside of a block is
+    group: channels of a group in grouped convolutions
     """
 
     def __init__(

@@ -34,6 +34,9 @@ class resnet(nn.Module):
 
     `patch` > 1 takes and gives pixels in patches, so that all work is done at a smaller size; `dense`, where given, is
     the width of a dense layer between the smallest picture and the vector.
+
+    patch: pixels of this many by this many enter as one, with more channels
+    dense: width of the dense layer at the code; none: no such layer
     """
 
     def __init__(

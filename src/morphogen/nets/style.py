@@ -140,6 +140,10 @@ class style(nn.Module):
 
     `width` channels at the picture's size, doubled at each halving up to `limit`. `pace`: how fast the mapping learns,
     where everything else has 1. There is no minibatch standard deviation: a row knows nothing of the others.
+
+    mapping: dense layers that make a style of a code
+    wide: width of the mapping layers
+    pace: learning rate of the mapping, as a share of the net's
     """
 
     def __init__(

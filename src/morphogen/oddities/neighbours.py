@@ -14,7 +14,10 @@ __all__ = ["neighbours"]
 
 @register("oddities")
 class neighbours(Oddity):
-    """The local outlier factor of the code among normal codes, each number of it in units of its spread."""
+    """The local outlier factor of the code among normal codes, each number of it in units of its spread.
+
+    nearest: number of neighbours
+    """
 
     words = "no normal example has a code like its own"
 

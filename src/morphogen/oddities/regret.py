@@ -22,7 +22,11 @@ __all__ = ["regret"]
 
 @register("oddities")
 class regret(Oddity):
-    """What `steps` of Adam on the mean and scale of q(z|x) add to the ELBO, in nats."""
+    """What `steps` of Adam on the mean and scale of q(z|x) add to the ELBO, in nats.
+
+    steps: steps of Adam
+    rate: learning rate of Adam
+    """
 
     words = "the encoder does not know how to read it"
 

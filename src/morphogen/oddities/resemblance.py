@@ -19,7 +19,10 @@ MAIN = 64  # directions
 
 @register("oddities")
 class resemblance(Oddity):
-    """The local outlier factor of the example itself among normal ones."""
+    """The local outlier factor of the example itself among normal ones.
+
+    nearest: number of neighbours
+    """
 
     words = "no normal example looks like it"
 

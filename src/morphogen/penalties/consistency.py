@@ -16,7 +16,10 @@ __all__ = ["consistency"]
 
 @register("penalties")
 class consistency(Penalty):
-    """(D(x) - D(T(x)))^2 for real and made-up x; `view` is the T."""
+    """(D(x) - D(T(x)))^2 for real and made-up x; `view` is the T.
+
+    view: how the examples are changed
+    """
 
     def __init__(
         self,

@@ -18,7 +18,11 @@ __all__ = ["mixture"]
 
 @register("priors")
 class mixture(nn.Module):
-    """`components` normals with weights, means and scales of their own, which start `spread` wide and as far apart."""
+    """`components` normals with weights, means and scales of their own, which start `spread` wide and as far apart.
+
+    components: number of normals
+    spread: standard deviation of the components, and of their means, at the start
+    """
 
     def __init__(
         self, code: Space, data: Space, /, *, components: PositiveInt = 10, spread: PositiveFloat = 1.0

@@ -17,7 +17,10 @@ __all__ = ["vamp"]
 
 @register("priors")
 class vamp(nn.Module):
-    """1/K sum_k q(z | u_k): `components` pseudo-examples u_k, learned with the rest."""
+    """1/K sum_k q(z | u_k): `components` pseudo-examples u_k, learned with the rest.
+
+    components: number of pseudo-examples
+    """
 
     def __init__(self, code: Space, data: Space, /, *, components: PositiveInt = 100) -> None:
         super().__init__()

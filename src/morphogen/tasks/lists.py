@@ -11,15 +11,37 @@ __all__ = ["checks", "data", "recipe", "recipes", "tasks"]
 
 
 @task
-def recipes() -> list[dict[str, Any]]:
-    """The recipes that ship with the package.
+def recipes(name: str | None = None, data: str | None = None) -> list[dict[str, Any]] | dict[str, Any]:
+    """The recipes that ship with the package, or every setting of one: default, type, meaning. With --json a recipe's
+    settings are a JSON schema.
+
+    name: a recipe whose settings are wanted, or a .toml file
+    data: a data set whose settings are wanted, too
 
     morphogen recipes
-    morphogen recipes --json
+    morphogen recipes vae digits
     """
     from morphogen import recipe as shelf
+    from morphogen.facts import Facts
 
-    return [{"recipe": name, "summary": shelf.summary(name)} for name in shelf.names()]
+    if name is None:
+        return [{"recipe": name, "summary": shelf.summary(name)} for name in shelf.names()]
+    from morphogen.core.build import names
+    from morphogen.settings import recipe_schema, rows_of, shelves_of
+
+    schema = recipe_schema(name, data)
+    head: dict[str, Any] = {"recipe": name, "about": schema["description"]}
+    head["settings"] = [_shown(row) for row in rows_of(schema)]
+    return Facts(schema, head | {"choices": {shelf: ", ".join(names(shelf)) for shelf in shelves_of(schema)}})
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """A setting as a person reads it: its default as it would be typed."""
+    from morphogen.recipe import to_toml
+
+    default = row["default"]
+    typed = "" if default is None else to_toml({"x": default}).removeprefix("x = ").strip('"')
+    return {"setting": row["setting"], "default": typed, "type": row["type"], "meaning": row["meaning"]}
 
 
 @task

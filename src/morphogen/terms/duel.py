@@ -78,7 +78,10 @@ class Duel(Term):
 @register("terms")
 class duel(Duel):
     """A critic of examples: half of what it is shown is reconstructed, half drawn from the prior. `similarity` weighs
-    the squared distance between its features of an example and of the reconstruction, the learned similarity."""
+    the squared distance between its features of an example and of the reconstruction, the learned similarity.
+
+    similarity: weight of the reconstruction error in the critic's features
+    """
 
     def __init__(
         self,

@@ -23,7 +23,10 @@ def _cost(x: Tensor, norm: int) -> Tensor:
 
 @register("terms", "latent-penalty")
 class latent_penalty(Term):
-    """L1 or L2 of the codes, summed over their dimensions."""
+    """L1 or L2 of the codes, summed over their dimensions.
+
+    norm: 1 for L1, 2 for L2
+    """
 
     def __init__(self, space: Space, /, *, norm: Literal[1, 2] = 2, weight: Weight = 1.0) -> None:
         super().__init__(space, weight)
@@ -36,7 +39,10 @@ class latent_penalty(Term):
 
 @register("terms", "weight-penalty")
 class weight_penalty(Term):
-    """L1 or L2 of every weight matrix and kernel of the model (biases and scales are left alone)."""
+    """L1 or L2 of every weight matrix and kernel of the model (biases and scales are left alone).
+
+    norm: 1 for L1, 2 for L2
+    """
 
     def __init__(self, space: Space, /, *, norm: Literal[1, 2] = 2, weight: Weight = 1e-5) -> None:
         super().__init__(space, weight)

@@ -31,7 +31,10 @@ class rate(Term):
 
 @register("terms", "free-bits")
 class free_bits(Term):
-    """The rate, of which each dimension gets `floor` nats (averaged over the batch) for nothing."""
+    """The rate, of which each dimension gets `floor` nats (averaged over the batch) for nothing.
+
+    floor: nats of each dimension that cost nothing
+    """
 
     def __init__(self, space: Space, /, *, floor: float = 0.05, weight: Weight = 1.0) -> None:
         super().__init__(space, weight)
@@ -48,7 +51,10 @@ class free_bits(Term):
 
 @register("terms")
 class capacity(Term):
-    """|rate - target|: the rate is held at a capacity that grows as its schedule says."""
+    """|rate - target|: the rate is held at a capacity that grows as its schedule says.
+
+    target: nats at which the rate is held; a number or a schedule
+    """
 
     def __init__(self, space: Space, /, *, target: Weight = 25.0, weight: Weight = 10.0) -> None:
         super().__init__(space, weight)
@@ -60,7 +66,10 @@ class capacity(Term):
 
 @register("terms", "dimension-rate")
 class dimension_rate(Term):
-    """The rate with a weight of its own for each dimension of the code (the last one counts for all that follow)."""
+    """The rate with a weight of its own for each dimension of the code (the last one counts for all that follow).
+
+    weights: weight of each dimension of the code; the last counts for all that follow
+    """
 
     def __init__(self, space: Space, /, *, weights: list[float], weight: Weight = 1.0) -> None:
         super().__init__(space, weight)
