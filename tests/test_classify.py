@@ -419,6 +419,27 @@ def test_the_lower_of_two_is_left_alone() -> None:
             part("models", {"use": "stacked"} | both | wrong)(Vector(4), LABELS)
 
 
+def test_codes_that_say_nothing_are_left_out() -> None:
+    """Of three codes the second is noise: the two that are kept are the others, and decoding puts its middle back."""
+    both = {"lower": {"use": "vae", "latent": 3, "net": MLP}, "upper": {"use": "semi", "latent": 2, "net": MLP}}
+    stacked = {"use": "stacked", "until": 0} | both
+    model = part("models", stacked | {"codes": 2})(Vector(4), LABELS)
+    centre = torch.tensor([[1.0, 0, 0, 0], [0, 0, 0, 0], [0, 1.0, 0, 0]])
+    model.lower.encode = lambda x, y=None: x @ centre.T
+    model.lower.sample = lambda n, y=None, temperature=1.0: torch.randn(n, 4)
+    assert all(turn.player == "upper" for turn in model.play(Batch(torch.randn(8, 4), torch.arange(8) % 3), 0))
+    assert model.kept.tolist() == [0, 2]
+    assert "kept" in model.state_dict()
+    assert model.shown(torch.tensor([[1.0, 2, 3]])).tolist() == [[1, 3]]
+    assert model.whole(torch.tensor([[1.0, 3]])).tolist() == [[1, 0, 3]]
+    assert model.sample(5).shape == (5, 4)
+    assert model.decode(model.encode(torch.randn(3, 4))).shape == (3, 4)
+    for wrong, said in (({"codes": 4}, "give fewer"), ({"codes": 2, "until": None}, "until=0")):
+        with pytest.raises(UserError, match=said):
+            part("models", stacked | wrong)(Vector(4), LABELS)
+    assert "kept" not in part("models", stacked)(Vector(4), LABELS).state_dict()
+
+
 def test_a_training_starts_from_another_run(tmp_path: Path) -> None:
     vae = {"use": "vae", "latent": 3, "net": MLP}
     fit(run_of(tmp_path / "m1", {"use": "digits"}, part("models", vae).spec), quiet=True)
