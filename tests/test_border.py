@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +18,10 @@ from morphogen.data.find import open_data, resolve
 from morphogen.data.stamp import dataset_of
 from morphogen.detector import Detector
 from morphogen.normality import keep
+from morphogen.opened import OpenRun
 from morphogen.plan import Plan
 from morphogen.run import Run
-from morphogen.tasks.task import tasks
+from morphogen.tasks.task import find, tasks
 
 MODEL = {"use": "vae", "latent": 3, "net": {"use": "mlp", "widths": [8]}}
 HEAVY = ("torch", "numpy", "pydantic", "matplotlib", "rich", "PIL", "safetensors")
@@ -390,6 +392,39 @@ def test_train_resume_show(do, tmp_path):
     assert "Protocol: data digits" in report
     assert do("evaluate", run, "-n", "5", "--samples", "2")[0] == 0
     assert (run / "report.md").read_text() == report
+
+
+@pytest.mark.parametrize("space", ["image", "table"])
+def test_the_command_of_a_score_gives_it_again(do, runs, space):
+    """Pasted into a shell: no word stands for another, and -n is there."""
+    run = runs[space].path
+    assert do("evaluate", run, "-n", "7", "--samples", "3", "--seed", "2")[0] == 0
+    records = json.loads((run / "scores.json").read_text())
+    assert {"likelihood", "reconstruction"} <= {record["metric"] for record in records}
+    again = {}
+    for record in records:
+        command = record.get("protocol", {}).get("command")
+        if record["protocol"]["n"] != 7 or command is None:
+            continue
+        if command not in again:
+            code, out, err = do(*shlex.split(command)[1:], "--json")
+            assert code == 0, (command, err)
+            again[command] = json.loads(out)
+        said = again[command].get(record["metric"], again[command])
+        for name, value in record.items():
+            if isinstance(value, float):
+                assert said[name] == pytest.approx(value, rel=1e-6), (command, name)
+    assert len(again) == 3
+
+
+def test_a_command_names_what_it_was_given(runs):
+    """Names of files with spaces and hyphens are quoted; of an array in memory there is no command."""
+    run, told = OpenRun(runs["image"].path), find("score")
+    said = run.command(told, {"data": ["-odd.png", "two words.npy"], "n": 3, "samples": 500, "split": None})
+    assert shlex.split(said) == ["morphogen", "score", str(run.path), "./-odd.png", "two words.npy", "-n", "3"]
+    assert run.command(told, {"data": np.zeros((2, 8, 8)), "n": None}) is None
+    x = np.zeros((2, 8, 8), np.uint8)
+    assert "command" not in run.score(x, samples=2)["protocol"]
 
 
 def test_a_stopped_training_says_75(do, tmp_path, monkeypatch):

@@ -425,6 +425,18 @@ def test_overfitting_is_said_with_where_it_began() -> None:
     assert findings(falling) == {}, "a density's loss may be below nothing"
 
 
+def test_a_loss_that_is_not_the_bound_is_not_called_learning_by_heart() -> None:
+    """A rate that was averaged over pixels runs away: the bound of training examples gets worse, too."""
+    steps = range(100, 3000, 100)
+    looks = [{"step": s, "valid/loss": 143.0 + (s - 600) / 100} for s in steps]
+    away = [{"step": s, "fraction": s / 3000, "distortion": 130.0 - s / 1000, "rate": 10 + s / 100} for s in steps]
+    assert findings([*away, *looks]) == {}
+    learned = [record | {"rate": 12.0} for record in away]
+    assert list(findings([*learned, *looks])) == ["overfitting"], "training examples get better, and the others worse"
+    classes = [{"step": s, "fraction": s / 3000, "loss/model": 1.0 + s / 1000} for s in steps]
+    assert findings([*classes, *looks]) == {}
+
+
 def test_a_run_says_it_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = {"model": {"use": "gan", "latent": 2, "net": MLP}, "train": {"steps": 3}}
     run, data = session.start(recipe, "digits", [], tmp_path / "run")
@@ -432,7 +444,8 @@ def test_a_run_says_it_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     for record in records(diversity=0.01):
         sitting.note(record)
     assert capsys.readouterr().err.count("the generator has collapsed") == 1
-    assert sum("collapsed" in record.get("event", "") for record in run.log()) == 1
+    (said,) = [record for record in run.log() if "collapsed" in record.get("event", "")]
+    assert said["step"] >= 2050, "and when it was found"
 
 
 def test_a_game_is_watched_while_it_is_trained(tmp_path: Path) -> None:

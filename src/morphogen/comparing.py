@@ -8,7 +8,7 @@ from typing import Any
 
 from morphogen.catalogue import RunFolder
 from morphogen.facts import Facts
-from morphogen.history import last_of, state_of
+from morphogen.history import last_of, scores, state_of
 
 __all__ = ["compared", "flat"]
 
@@ -78,12 +78,7 @@ def _numbers(folder: RunFolder) -> dict[str, Any]:
 
 
 def _scores(folder: RunFolder) -> dict[str, dict[str, Any]]:
-    try:
-        held = json.loads((folder.path / "scores.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    facts = [said for said in held.values() if isinstance(said, dict)] if isinstance(held, dict) else []
-    return {str(said.get("metric", "score")): said for said in facts}
+    return {str(record["metric"]): record for record in scores(folder.path)}
 
 
 def _protocols(folder: RunFolder) -> dict[str, str]:

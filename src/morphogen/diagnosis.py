@@ -86,8 +86,8 @@ def empty_code(records: Sequence[Record]) -> str:
 
 
 def overfitting(records: Sequence[Record]) -> str:
-    """Held-out examples get worse while training goes on. Where errors are counted, they have to get worse, too: who is
-    surer of the same mistakes has not forgotten anything."""
+    """Held-out examples get worse while those of training get better. Where errors are counted, they have to get worse,
+    too: who is surer of the same mistakes has not forgotten anything."""
     seen = [r for r in records if "valid/loss" in r]
     looks = [(float(r["valid/loss"]), int(r.get("step", 0))) for r in seen]
     if len(looks) < 2 * LAST:
@@ -96,6 +96,8 @@ def overfitting(records: Sequence[Record]) -> str:
     worse = best + WORSE * abs(best)
     if min(looks[-LAST:])[0] <= worse:
         return ""
+    if not _still_learns(records, step):
+        return ""
     errors = [float(r.get("valid/error", math.inf)) for r in seen]
     if min(errors[-LAST:]) <= errors[looks.index((best, step))] < math.inf:
         return ""
@@ -103,6 +105,23 @@ def overfitting(records: Sequence[Record]) -> str:
         f"the model learns its examples by heart: held-out ones were best at step {step:,} ({best:.4g}) and are at "
         f"{looks[-1][0]:.4g} now; set train.patience=3, which stops there and keeps those weights, or give it more data"
     )
+
+
+def _still_learns(records: Sequence[Record], step: int) -> bool:
+    """Whether the training examples have become better since, by what held-out ones are judged by. Where they have not,
+    another loss is trained than the bound (its rate averaged over pixels, say), and nothing is learned by heart."""
+    trained = [r for r in records if "fraction" in r and (cost := _cost(r)) is not None and math.isfinite(cost)]
+    if len(trained) < 2 * LAST:
+        return True
+    then = sorted(trained, key=lambda r: abs(int(r.get("step", 0)) - step))[:LAST]
+    return _mean([_cost(r) or 0.0 for r in trained[-LAST:]]) < _mean([_cost(r) or 0.0 for r in then])
+
+
+def _cost(record: Record) -> float | None:
+    """What a training example costs: the bound where its parts are known, else the loss of the one that plays."""
+    if "rate" in record and "distortion" in record:
+        return float(record["rate"]) + float(record["distortion"])
+    return float(record["loss/model"]) if "loss/model" in record else None
 
 
 RULES: dict[str, Callable[[Sequence[Record]], str]] = {

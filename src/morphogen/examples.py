@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +37,11 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Data:
-    """Examples of one kind in order, read in batches."""
+    """Examples of one kind in order, read in batches. `named`: the arguments by which a command names them."""
 
     data: Dataset
     split: str
+    named: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str] | None:
@@ -64,7 +65,7 @@ class Data:
         if count is None or count >= len(self):
             return self
         few = self.data.splits[self.split].first(count)
-        return Data(replace(self.data, splits={self.split: few}), self.split)
+        return Data(replace(self.data, splits={self.split: few}), self.split, {**self.named, "n": count})
 
     def facts(self) -> dict[str, Any]:
         """Which examples these are, for the protocol of a score."""

@@ -1,4 +1,5 @@
-"""The log of a run, read: its records, the last value of everything, the course of the losses. No torch is needed."""
+"""The log and the scores of a run, read: records, the last value of everything, the course of the losses. No torch is
+needed."""
 
 from __future__ import annotations
 
@@ -11,7 +12,9 @@ from typing import Any
 from morphogen.errors import MorphogenError
 from morphogen.run_checks import sane_record
 
-__all__ = ["course", "last_of", "nested", "records", "sparkline", "state_of"]
+__all__ = ["course", "last_of", "nested", "records", "scores", "sparkline", "state_of"]
+
+SCORES = "scores.json"
 
 BARS, WIDTH = "▁▂▃▄▅▆▇█", 48
 
@@ -26,6 +29,17 @@ def records(path: Path) -> list[dict[str, Any]]:
             if (record := sane_record(json.loads(line))) is not None:
                 found.append(record)
     return found
+
+
+def scores(run: Path) -> list[dict[str, Any]]:
+    """The records of RUN/scores.json: each a `metric`, its numbers, and the `protocol` by which they were found."""
+    try:
+        held = json.loads((run / SCORES).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return []
+    return (
+        [record for record in held if isinstance(record, dict) and "metric" in record] if isinstance(held, list) else []
+    )
 
 
 def last_of(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import inspect
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -125,10 +126,11 @@ class OpenRun:
             return said
         if argument.type == "Codes":
             return self._codes(said)
-        label = self.label(given["label"])
-        return find_examples(
-            self.run, said, split=given["split"], label=label, fit=given["fit"], binary=given["binary"]
-        )
+        if isinstance(said, Data):
+            return said
+        how = {name: given[name] for name in ("split", "fit", "binary")}
+        found = find_examples(self.run, said, label=self.label(given["label"]), **how)
+        return replace(found, named={argument.name: said, "label": given["label"]} | how)
 
     def _codes(self, said: Any) -> torch.Tensor:
         """Codes from files of `encode` (.npz, .npy, .csv) or from an array."""
@@ -145,7 +147,8 @@ class OpenRun:
 
     def _stamped(self, task: Task, given: Mapping[str, Any], ready: Mapping[str, Any], result: Any) -> Any:
         """Values carry their recipe, numbers their protocol."""
-        stamp: dict[str, Any] = {"run": str(self.path), "task": task.name, "command": self.command(task, given)}
+        command = self.command(task, given)
+        stamp = {"run": str(self.path), "task": task.name} | ({} if command is None else {"command": command})
         data = next((value for value in ready.values() if isinstance(value, Data)), None)
         if isinstance(result, Values):
             plain = {k: v for k, v in given.items() if isinstance(v, (str, int, float, bool, list)) and v is not False}
@@ -158,22 +161,28 @@ class OpenRun:
             result["protocol"] = data.facts() | dict(result.get("protocol", {})) | stamp | {"morphogen": __version__}
         return result
 
-    def command(self, task: Task, given: Mapping[str, Any]) -> str:
-        """What to type to have it again."""
-        words = ["morphogen", task.name, str(self.path)]
+    def command(self, task: Task, given: Mapping[str, Any]) -> str | None:
+        """What to paste into a shell to have it again; nothing where an array was given, which no command can name."""
+        given = dict(given)
+        for argument in task.arguments:
+            said = given.get(argument.name)
+            if isinstance(said, Data):  # of a task that calls this one: by the names that it was given itself
+                given |= {name: value for name, value in said.named.items() if given.get(name) in (None, False)}
+                given[argument.name] = said.named.get(argument.name)
+        words, options = [str(self.path)], []
         for argument in task.arguments:
             value = given.get(argument.name)
-            plain = isinstance(value, (str, int, float, Path, list, tuple))
-            if value is None or value is False or (plain and value == argument.default):
+            if value is None or value is False or (_is_plain(value) and value == argument.default):
                 continue
+            if not _is_plain(value):
+                return None
             if argument.option:
-                words.append(f"-{argument.name}" if len(argument.name) == 1 else f"--{argument.name.replace('_', '-')}")
-                words += [] if value is True else [str(value)]
-            elif isinstance(value, (str, Path, list, tuple)):
-                words += [str(v) for v in (value if isinstance(value, (list, tuple)) else [value])]
+                options += _option(argument.name, value)
             else:
-                words.append(argument.name.upper())
-        return shlex.join(words)
+                said = [str(word) for word in (value if isinstance(value, (list, tuple)) else [value])]
+                file = argument.type in OPENED or argument.type == "Path"  # whose name may begin as an option does
+                words += [f"./{word}" if file and word.startswith("-") else word for word in said]
+        return shlex.join(["morphogen", task.name, *words, *options])
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("_") or (name not in tasks() or not tasks()[name].of_a_run):
@@ -194,3 +203,17 @@ class OpenRun:
     def __repr__(self) -> str:
         recipe = self.run.recipe
         return f"<run {self.path}: {recipe['model']['use']} on {recipe['data']['use']}>"
+
+
+def _option(name: str, value: Any) -> list[str]:
+    word = f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}"
+    if value is True:
+        return [word]
+    return [f"{word}={value}"] if str(value).startswith("-") and len(name) > 1 else [word, str(value)]
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a command line can say it."""
+    if isinstance(value, (list, tuple)):
+        return all(isinstance(word, (str, int, float, Path)) for word in value)
+    return isinstance(value, (str, int, float, Path))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +17,22 @@ from morphogen import __version__, disk
 from morphogen import recipe as recipes
 from morphogen.errors import UserError
 from morphogen.escape import fenced, inline_code, markdown
-from morphogen.history import course, last_of, sparkline
+from morphogen.history import SCORES, course, last_of, sparkline
 from morphogen.progress import duration, speed
 from morphogen.run import WEIGHTS, Run
 from morphogen.run_checks import check_scores
 
 __all__ = ["course", "last_of", "sparkline", "write"]
 
-SCORES, REPORT = "scores.json", "report.md"
+REPORT = "report.md"
 SAMPLE = re.compile(r"step-[0-9]+\.[a-z]+")
 
 
 def write(run: Run, sections: Mapping[str, Any] | None = None) -> Path:
     """Keep new scores beside the old, and make the report anew from all that is there."""
-    scores = _scores(run)
-    for name, facts in (sections or {}).items():
-        scores[_key(name, facts)] = {"metric": name, **facts}
+    kept = {_key(str(record["metric"]), record): record for record in _kept(run)}
+    kept |= {_key(name, facts): {"metric": name, **facts} for name, facts in (sections or {}).items()}
+    scores = list(kept.values())
     if sections:
         disk.write_json(run.path / SCORES, scores)
     parts = [_head(run), _data(run), _recipe(run), _training(run), _told(run, scores), _samples(run), _foot(run)]
@@ -40,10 +40,10 @@ def write(run: Run, sections: Mapping[str, Any] | None = None) -> Path:
     return run.path / REPORT
 
 
-def _scores(run: Run) -> dict[str, dict[str, Any]]:
+def _kept(run: Run) -> list[dict[str, Any]]:
     path = run.path / SCORES
     if not path.is_file():
-        return {}
+        return []
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -100,13 +100,13 @@ def _training(run: Run) -> str:
     return head + _table(rows) + "\n".join([*events, picture])
 
 
-def _told(run: Run, scores: Mapping[str, Mapping[str, Any]]) -> str:
+def _told(run: Run, scores: Sequence[Mapping[str, Any]]) -> str:
     """A table for each score, never two protocols in one."""
     if not scores:
         return f"## Scores\n\nNone yet: {inline_code(f'morphogen evaluate {shlex.quote(str(run.path))}')}.\n"
     weights = disk.digest(run.path / WEIGHTS)[:12] if (run.path / WEIGHTS).is_file() else ""
     said = ["## Scores\n"]
-    for score in scores.values():
+    for score in scores:
         protocol = score.get("protocol", {})
         old = "" if protocol.get("weights", weights) == weights else " (of earlier weights)"
         said.append(f"### {markdown(score['metric'])}{old}\n")

@@ -232,10 +232,10 @@ class Run:
                 complain(f"{self.path / LOG} could not be written: {error.strerror}")
             self.torn = True  # a part of the line may be there: the next begins on a line of its own
 
-    def complain(self, trouble: str) -> None:
-        """Say on stderr, and in the log where that is possible, what went wrong without ending the run."""
+    def complain(self, trouble: str, step: int = 0) -> None:
+        """Say on stderr, and in the log where that is possible, what went wrong without ending the run, and when."""
         complain(trouble)
-        self.append({"event": trouble})
+        self.append({"step": step, "event": trouble})
 
     def log(self) -> list[dict[str, Any]]:
         """Every whole line of the log."""

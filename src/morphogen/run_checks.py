@@ -116,13 +116,13 @@ def sane_record(record: Any) -> dict[str, Any] | None:
     return {k: v for k, v in record.items() if _real(v) or (k == "event" and _text(v))}
 
 
-def check_scores(scores: Any, where: Path) -> dict[str, dict[str, Any]]:
-    """Scores by name: each a table with its metric, and a protocol that is a table."""
-    if not isinstance(scores, dict):
-        raise UserError(f"{where} is damaged: it is not a table; restore it, or delete it to score anew")
-    for name, score in scores.items():
+def check_scores(scores: Any, where: Path) -> list[dict[str, Any]]:
+    """Scores as a list: each a table with its metric, and a protocol that is a table."""
+    if not isinstance(scores, list):
+        raise UserError(f"{where} is damaged: it is not a list; restore it, or delete it to score anew")
+    for number, score in enumerate(scores):
         if not isinstance(score, dict) or not _text(score.get("metric")):
-            raise UserError(f"{where}: {name[:60]!r} is no score with a metric; restore the file, or delete it")
+            raise UserError(f"{where}: record {number} is no score with a metric; restore the file, or delete it")
         if not isinstance(score.get("protocol", {}), dict):
-            raise UserError(f"{where}: the protocol of {name[:60]!r} is no table; restore the file, or delete it")
+            raise UserError(f"{where}: the protocol of record {number} is no table; restore the file, or delete it")
     return scores

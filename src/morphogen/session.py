@@ -198,7 +198,7 @@ class Session:
             said = findings(self.records)
             for name in sorted(said.keys() - self.found):
                 self.found.add(name)
-                self.run.complain(said[name])
+                self.run.complain(said[name], int(record["step"]))
 
     def _due(self, every: int | None, share: float, fraction: float) -> bool:
         """Every so many steps, or, where none were said, every `share` of the plan."""
@@ -229,7 +229,7 @@ class Session:
         try:
             self.save()
         except Failure as error:
-            self.run.complain(str(error))
+            self.run.complain(str(error), self.training.step)
             self.saved_at = time.monotonic()
 
     def look(self) -> None:
@@ -246,7 +246,7 @@ class Session:
             try:
                 self.show_samples(model, device)
             except (MorphogenError, OSError) as error:  # a picture that could not be written is no reason to stop
-                self.run.complain(str(error))
+                self.run.complain(str(error), self.training.step)
         loss = self.ranks.first(self.valid.get("loss", float("nan")))
         if math.isfinite(loss) and (self.best is None or loss < self.best):
             self.best, self.stale = loss, 0

@@ -205,7 +205,7 @@ class Training(Recovery):
             self.program = CompiledStep(self.model, self.optimisers[player], context, batch, self.seed)
         except Exception as error:  # a compiler fails in more ways than can be named
             why = str(error).strip().splitlines() or [type(error).__name__]
-            self.run.complain(f"not compiled, which costs speed and nothing else: {why[0][:300]}")
+            self.run.complain(f"not compiled, which costs speed and nothing else: {why[0][:300]}", self.step)
 
     def _turn(self, games: list[tuple[Iterator[Turn], float]], said: dict[str, Tensor]) -> str | None:
         """One turn of every micro-batch, each sent back before the next one is thought of: one graph at a time."""

@@ -172,7 +172,7 @@ def test_a_report_holds_no_markup_of_strangers(run: Path, tmp_path: Path) -> Non
     with open(home / "log.jsonl", "a") as file:
         file.write(json.dumps({"step": 2, "event": nasty, f"{nasty}": 1.0}) + "\n")
     score = {"metric": nasty, nasty: nasty, "n": 3, "protocol": {"command": f"x\n````\n{nasty}", nasty: nasty}}
-    (home / "scores.json").write_text(json.dumps({"one": score}))
+    (home / "scores.json").write_text(json.dumps([score]))
     (home / "samples" / "step-9](http:x).png").write_bytes(b"")
     text = report.write(Run.open(home)).read_text()
     assert harmless(text)
@@ -266,9 +266,9 @@ def test_lines_of_a_log_of_another_kind_break_nothing(line: str, run: Path, caps
 
 
 @pytest.mark.parametrize(("content", "word"), [
-    ("[]", "not a table"), ("{", "cannot be read"), ('{"a": 7}', "'a' is no score"), ('{"a": {}}', "'a' is no score"),
-    ('{"a": {"metric": "m", "protocol": 7}}', "protocol of 'a'"), ('{"a": {"metric": 7}}', "'a' is no score"),
-    ("[" * 100_000, "cannot be read"), ('{"a": ' + "9" * 5000 + "}", "cannot be read"),
+    ("{}", "not a list"), ("{", "cannot be read"), ("[7]", "record 0 is no score"), ("[{}]", "record 0 is no score"),
+    ('[{"metric": "m", "protocol": 7}]', "protocol of record 0"), ('[{"metric": 7}]', "record 0 is no score"),
+    ("[" * 100_000, "cannot be read"), ("[" + "9" * 5000 + "]", "cannot be read"),
 ])  # fmt: skip
 def test_scores_of_another_kind_are_named(content: str, word: str, run: Path) -> None:
     (run / "scores.json").write_text(content)
@@ -280,7 +280,7 @@ def test_scores_of_another_kind_are_named(content: str, word: str, run: Path) ->
 
 def test_large_numbers_among_scores_are_written(run: Path) -> None:
     score = {"metric": "m", "n": 10**400, "interval": [1e300, -(10**400)], "protocol": {"x": 10**400}}
-    (run / "scores.json").write_text(json.dumps({"a": score}))
+    (run / "scores.json").write_text(json.dumps([score]))
     report.write(Run.open(run))
 
 

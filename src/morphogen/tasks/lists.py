@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,8 @@ def recipe(file: Path) -> dict[str, Any]:
     note = files.read_note(file)
     if note is None:
         raise UserError(f"{file} carries no recipe: it was not made here, or another program has rewritten it")
+    if isinstance(note.get("command"), str):
+        note["command"] += f" -o {shlex.quote(str(file))}"
     return note
 
 

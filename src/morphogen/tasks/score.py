@@ -112,14 +112,14 @@ def evaluate(
 
     few = data.limited(n)
     metrics = {
-        "likelihood": ("score", {"samples": samples, "seed": seed}),
-        "reconstruction": ("fidelity", {}),
-        "samples": ("judge", {"n": min(len(few), JUDGED), "seed": seed}),
+        "likelihood": ("score", few, {"samples": samples, "seed": seed}),
+        "reconstruction": ("fidelity", few, {}),
+        "samples": ("judge", data, {"n": min(len(few), JUDGED), "seed": seed}),
     }
     said: dict[str, Any] = {}
-    for name, (by, how) in metrics.items():
+    for name, (by, examples, how) in metrics.items():
         try:
-            said[name] = getattr(run, by)(few, **how)
+            said[name] = getattr(run, by)(examples, **how)
         except UserError as refusal:  # the model is unable, or the examples are too few for that metric
             said[name] = {"not_measured": str(refusal)}
     said |= _apart(said.pop("samples"))
