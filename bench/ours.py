@@ -119,12 +119,12 @@ class Worker:
         import torch
 
         from morphogen import machine
-        from morphogen.tasks.make import sample
+        from morphogen.tasks.make import drawn
 
         model = self.training.average.average.eval()
         cpu, wall = time.process_time(), time.perf_counter()
         with torch.no_grad(), machine.autocast(torch.device("cpu"), self.training.precision):
-            x = sample(model, count).x  # what `morphogen sample` does
+            x = drawn(model, count, 0).x  # what `morphogen sample` does
         wall = time.perf_counter() - wall
         assert x.shape == (count, 1, 28, 28)
         return {"seconds": wall, "cpu_seconds": time.process_time() - cpu, "images": count}

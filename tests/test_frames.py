@@ -147,3 +147,42 @@ def test_whole_numbers_with_gaps_stay_whole():
     made = frame_of({"n": [1, None, 3], "f": [1.0, None, 2.0]}, "pandas")
     assert [str(kind) for kind in made.dtypes] == ["Int64", "float64"]
     assert made["n"].isna().tolist() == [False, True, False]
+
+
+def test_new_rows_have_the_target_column_again(trained, tmp_path):
+    """Drawn by what the run's classifier says of each row; a larger n only adds rows."""
+    made = trained.sample(40)
+    assert made.space.names[-1] == "kind"
+    assert set(made.frame()["kind"]) <= {"cat", "dog"}
+    assert list(trained.sample(9).frame()["kind"]) == list(made.frame()["kind"])[:9]
+    assert np.allclose(trained.encode(made).x, trained.encode(made.frame()).x, atol=1e-5)
+
+
+def test_a_conditional_model_writes_the_class_that_it_was_told(tmp_path):
+    run = mg.train("conditional-vae", animals(), y="kind", steps=2, run=tmp_path / "run", quiet=True)
+    assert list(run.sample(4).frame()["kind"]) == ["cat", "dog"] * 2
+    assert set(run.sample(4, label="dog").frame()["kind"]) == {"dog"}
+
+
+def test_rows_are_written_as_parquet_with_their_types_and_their_recipe(trained, tmp_path):
+    from morphogen.files import read_note
+
+    file = trained.sample(6, seed=3).save(tmp_path / "rows.parquet")[0]
+    back = pd.read_parquet(file)
+    assert list(back.columns) == ["age", "weight", "zip", "tame", "kind"]
+    assert pd.api.types.is_integer_dtype(back["age"])
+    assert pd.api.types.is_bool_dtype(back["tame"])
+    assert read_note(file)["seed"] == 3
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_augmented_rows_are_a_table_that_is_trained_on(trained, tmp_path, ending):
+    out = tmp_path / f"more{ending}"
+    trained.augment(n=10, out=out, keep_copies=True)
+    lines = (tmp_path / "more-provenance.jsonl").read_text().splitlines()
+    assert len(lines) == 11
+    again = mg.train("tabular", out, {"data.target": "kind"}, steps=1, run=tmp_path / "again", quiet=True)
+    assert again.space.names == trained.space.names
+    assert again.run.facts["classes"] == ["cat", "dog"]
+    with pytest.raises(UserError, match="exists"):
+        trained.augment(n=10, out=out, keep_copies=True)

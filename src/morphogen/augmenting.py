@@ -17,6 +17,7 @@ from torch import Tensor
 from morphogen import atomic, files
 from morphogen.core.noise import Noise
 from morphogen.core.space import Space
+from morphogen.core.table import Table, Word
 from morphogen.errors import UserError
 from morphogen.leaks import Leaks
 from morphogen.makers import Labelled, Made, Maker
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Batch", "make", "may_be_written", "named", "write"]
 
 ROUNDS = 10  # as often as copies are made anew
-LINES, NPZ = "provenance.jsonl", ".npz"
+LINES, NPZ, ROWS = "provenance.jsonl", ".npz", (".csv", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -81,13 +82,15 @@ def named(data: Data, row: int) -> str:
 
 def may_be_written(out: Path, space: Space, force: bool) -> None:
     """Refuse, before anything is made, a place that holds something or a form that the data does not have."""
-    if out.suffix.lower() == NPZ:
-        atomic.may_write(out, force)
+    known = (*ROWS, NPZ) if isinstance(space, Table) else (NPZ,)
+    if out.suffix.lower() in known:
+        for there in (out, _beside(out)) if out.suffix.lower() in ROWS else (out,):
+            atomic.may_write(there, force)
         return
     if out.suffix:
-        raise UserError(f"{out}: new data is written as a folder or as {NPZ}, not {out.suffix}")
+        raise UserError(f"{out}: new data is written as a folder or as {', '.join(known)}, not {out.suffix}")
     if files.default_suffix(space) != ".png":
-        raise UserError(f"{space.plural} are not written as class folders; name an {NPZ} file")
+        raise UserError(f"{space.plural} are not written as class folders; name a {' or '.join(known)} file")
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise UserError(f"{out} is not empty; name another folder, or empty it: old and new data must not mix")
 
@@ -101,9 +104,11 @@ def write(
     originals: bool,
     space: Space,
     *,
+    target: str,
     force: bool = False,
 ) -> int:
-    """Class folders, or x and y; a line for each example beside them says where it came from. How many there are."""
+    """Class folders, a table with its column `target`, or x and y; a line for each example beside them says where it
+    came from. How many there are."""
     made = batch.made
     lines = [{"by": note["by"]} | _line(batch, source, place) for place in range(len(made))]
     x, y = made.x, made.y
@@ -117,6 +122,9 @@ def write(
         line["class"] = classes[kind]
     if out.suffix.lower() == NPZ:
         _npz(out, x, y, space, classes, lines, note, force)
+    elif isinstance(space, Table) and out.suffix:
+        rows = torch.cat([space.write(x), y.double()[:, None]], 1)
+        _rows(out, rows, Table((*space.columns, Word(target, tuple(classes)))), lines, note, force)
     else:
         _folders(out, x, y, space, classes, lines, note)
     return len(x)
@@ -152,6 +160,21 @@ def _npz(
     atomic.write(out, content.getvalue(), force=force)
 
 
+def _rows(out: Path, rows: Tensor, space: Table, lines: Sequence[Any], note: Mapping[str, Any], force: bool) -> None:
+    """The table as `train` reads it again; where each row came from lies in a file of its own."""
+    files.save(out, space.read(rows), space, note, force=force)
+    _provenance(_beside(out), lines, note, force)
+
+
+def _beside(out: Path) -> Path:
+    return out.with_name(f"{out.stem}-{LINES}")
+
+
+def _provenance(path: Path, lines: Sequence[Any], note: Mapping[str, Any], force: bool) -> None:
+    text = "\n".join(json.dumps(line) for line in [{"morphogen": dict(note)}, *lines])
+    atomic.write(path, f"{text}\n".encode(), force=force)
+
+
 def _folders(
     out: Path, x: Tensor, y: Tensor, space: Space, classes: Sequence[str], lines: Sequence[Any], note: Mapping[str, Any]
 ) -> None:
@@ -160,8 +183,7 @@ def _folders(
         rows = (y == kind).nonzero().flatten()
         for row, path in zip(rows.tolist(), files.save(out / homes[kind], x[rows], space, note), strict=True):
             lines[row]["file"] = path.relative_to(out).as_posix()
-    text = "\n".join(json.dumps(line) for line in [{"morphogen": dict(note)}, *lines])
-    atomic.write(out / LINES, f"{text}\n".encode(), force=False)
+    _provenance(out / LINES, lines, note, force=False)
 
 
 def _homes(classes: Sequence[str]) -> list[str]:

@@ -89,6 +89,8 @@ def find_examples(run: Run, said: Any, *, split: str | None, label: int | None, 
         stored, names = _files(run, words, fit)
         if label is None:
             y, classes = _classes(run, [Path(word) for word in words], names)
+    elif isinstance(theirs := getattr(said, "space", None), Table) and isinstance(run.space, Table):
+        stored = _columns(said.stored, theirs, run.space)
     elif (sheet := sheet_of_frame(said)) is not None and isinstance(run.space, Table):
         stored = rows_of(sheet, run.space, fit)
         target = run.recipe["data"].get("target")
@@ -156,6 +158,14 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except (OSError, ValueError):  # too long, not a name, a loop of links
         return False
+
+
+def _columns(stored: Any, theirs: Table, space: Table) -> Tensor:
+    """Rows of a task of ours as the model's columns, by name: samples carry their target column beside them."""
+    missing = [name for name in space.names if name not in theirs.names]
+    if missing:
+        raise UserError(f"the rows have no column {missing[0]!r}, which the model knows")
+    return torch.from_numpy(stored[:, [theirs.names.index(name) for name in space.names]])
 
 
 def _stored(said: Any, run: Run) -> Tensor:

@@ -42,7 +42,7 @@ WRITERS: dict[type[Space], dict[str, Writer]] = {
     Tokens: {".txt": formats.txt, ".jsonl": formats.jsonl} | ANY,
     Vector: {".csv": formats.csv} | ANY,
     Sound: {".wav": formats.wav} | ANY,
-    Table: {".csv": formats.rows} | ANY,
+    Table: {".csv": formats.rows, ".parquet": formats.parquet} | ANY,
 }
 
 

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from morphogen.core.space import Image, Sound, Space, Tokens, Vector
 from morphogen.core.table import Table
-from morphogen.data.rows import texts
+from morphogen.data.rows import cells, texts
+from morphogen.errors import UserError
 from morphogen.sheet import TILE, contact_sheet, enlarge, on_checks, pixels
 from morphogen.terminal import text
 
@@ -107,6 +108,19 @@ def csv(values: Tensor, space: Vector, note: Note) -> bytes:
 def rows(values: Tensor, space: Table, note: Note) -> bytes:
     """The same of a table: words as words, nothing where a cell is missing."""
     return sheet(list(space.names), texts(space.write(values.detach().cpu()), space), note)
+
+
+def parquet(values: Tensor, space: Table, note: Note) -> bytes:
+    """The columns of a table, each of its own type; the note among the metadata of the file."""
+    try:
+        import pyarrow
+        from pyarrow.parquet import write_table
+    except ImportError:
+        raise UserError("Parquet is written by pyarrow: pip install morphogen[tables]; or name a .csv file") from None
+    made = pyarrow.table(cells(space.write(values.detach().cpu()), space))
+    out = io.BytesIO()
+    write_table(made.replace_schema_metadata({KEY: _told(note)}), out)
+    return out.getvalue()
 
 
 def sheet(names: list[str], lines: list[list[str]], note: Note) -> bytes:

@@ -64,6 +64,13 @@ def _first_line(content: bytes) -> bytes | None:
     return line if f'"{KEY}"'.encode() in line else None
 
 
+def _parquet_note(content: bytes) -> bytes | None:
+    from pyarrow.parquet import read_metadata
+
+    told = (read_metadata(io.BytesIO(content)).metadata or {}).get(KEY.encode())
+    return told if isinstance(told, bytes) else None
+
+
 _NOTES: dict[str, Callable[[bytes], str | bytes | None]] = {
     ".png": _png_note,
     ".gif": _gif_note,
@@ -71,4 +78,5 @@ _NOTES: dict[str, Callable[[bytes], str | bytes | None]] = {
     ".wav": _wav_note,
     ".jsonl": _first_line,
     ".csv": _first_line,
+    ".parquet": _parquet_note,
 }

@@ -78,6 +78,12 @@ class OpenRun:
         """What the weights hash to, in short."""
         return disk.digest(self.path / WEIGHTS)[:12]
 
+    @property
+    def target(self) -> str | None:
+        """The column of a table that became the label."""
+        said = self.run.recipe["data"].get("target")
+        return None if said is None else str(said)
+
     def label(self, said: str | int | None) -> int | None:
         """The number of a class, given by name or number."""
         if said is None:

@@ -92,7 +92,7 @@ def _layout(shape: tuple[int, ...], space: Space, name: str) -> str:
 def _finite(values: Values, space: Space, name: str) -> None:
     if not values.size:
         return
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))  # of NaN alone, NaN
+    low, high = float(np.fmin.reduce(values, axis=None)), float(np.fmax.reduce(values, axis=None))  # of NaN alone, NaN
     gaps = bool(np.isnan(values).any())
     if (gaps and not space.gaps) or np.isinf((low, high)).any():
         more = " (NaN is a missing cell)" if space.gaps else ""

@@ -38,12 +38,12 @@ def augment(
     seed: Seed = 0,
     force: bool = False,
 ) -> dict[str, Any]:
-    """New labelled examples generated from labelled ones, written as a folder or .npz that `train` can read. Classes
-    take turns, each example names its sources, near-duplicates of training examples are dropped.
+    """New labelled examples generated from labelled ones, written as a folder, .npz or table that `train` can read.
+    Classes take turns, each example names its sources, near-duplicates of training examples are dropped.
 
     data: labelled examples, a data set by name or files; default: the run's own training examples
     n: number of new examples
-    out: a folder, or a file ending in .npz
+    out: a folder, or a file ending in .npz; for tables .csv or .parquet
     by: how they are made: samples of a class (label-conditional models), a mix of two of a class, or jitter of one
     boldness: temperature for samples and jitter; b of Beta(b, b) for mix
     originals: put the original examples beside the new ones
@@ -73,7 +73,7 @@ def augment(
         )
     note = {"run": str(run.path), "task": "augment", "by": by, "boldness": boldness, "seed": seed}
     note |= {"weights": run.weights, "data": data.facts(), "morphogen": __version__}
-    count = write(out, said, given, data, note, originals, model.space, force=force)
+    count = write(out, said, given, data, note, originals, model.space, target=run.target or "label", force=force)
     counts = [int((said.made.y == kind).sum()) for kind in given.of_class]
     facts: dict[str, Any] = {"written": str(out), "examples": count, "made": len(said.made), "by": by}
     facts |= {"of_each_class": counts[0] if len(set(counts)) == 1 else counts, "tried": said.tried}

@@ -56,12 +56,13 @@ def _samples(model: Samples, given: Path | None, n: int, seed: int) -> tuple[Ten
     """The examples to judge, as they would be saved and read again, and what is to be said of them."""
     from morphogen import files
     from morphogen.errors import UserError
-    from morphogen.tasks.make import sample
+    from morphogen.tasks.make import drawn
+    from morphogen.work import device_of, labels_of
 
     if given is not None:
         stored, _ = files.load_examples([given], model.space)
         return model.space.read(stored[:n]), {"samples": str(given)}
-    x = sample(model, n, seed=seed).x
+    x = drawn(model, n, seed, y=labels_of(model, None, n, device_of(model))).x
     if x.is_floating_point() and not bool(x.isfinite().all()):
         raise UserError("the model's samples are not finite, so they cannot be judged; use an earlier state of the run")
     words = {"samples": f"drawn by `sample`, seed {seed}, at the levels that they would be saved at"}

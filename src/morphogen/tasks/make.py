@@ -15,14 +15,21 @@ if TYPE_CHECKING:
     from morphogen.core.batch import Batch
     from morphogen.core.model import Samples
     from morphogen.examples import Data
+    from morphogen.opened import OpenRun
     from morphogen.values import Values
 
-__all__ = ["interpolate", "reconstruct", "sample"]
+__all__ = ["drawn", "interpolate", "reconstruct", "sample"]
 
 
 @task
 def sample(
-    model: Samples, n: Count = 64, *, seed: Seed = 0, temperature: Amount = 1.0, label: str | None = None
+    model: Samples,
+    n: Count = 64,
+    *,
+    run: OpenRun,
+    seed: Seed = 0,
+    temperature: Amount = 1.0,
+    label: str | None = None,
 ) -> Values:
     """New examples, drawn from the prior.
 
@@ -34,18 +41,24 @@ def sample(
     morphogen sample last -n 16 -o grid.png
     morphogen sample runs/conditional-vae-digits --label 7 --seed 1 -o sevens.png
     """
+    from morphogen.target_column import with_target
+    from morphogen.work import device_of, labels_of
+
+    y = labels_of(model, label, n, device_of(model))
+    return with_target(drawn(model, n, seed, temperature, y), run.run, model, y, seed)  # type: ignore[arg-type]
+
+
+def drawn(model: Samples, n: int, seed: int, temperature: float = 1.0, y: Tensor | None = None) -> Values:
+    """Examples from the prior, in batches, each with noise of its place: n changes nothing but how many there are."""
     from morphogen.core import noise
     from morphogen.core.noise import Noise
     from morphogen.examples import ROWS
     from morphogen.values import Values, gathered
-    from morphogen.work import device_of, labels_of
-
-    y = labels_of(model, label, n, device_of(model))
 
     def pieces() -> Iterator[Tensor]:
         for place, start in enumerate(range(0, n, ROWS)):
             count = min(ROWS, n - start)
-            with noise.source(Noise(seed, "sample", place, 0, ROWS)):  # drawn by place: n changes nothing
+            with noise.source(Noise(seed, "sample", place, 0, ROWS)):
                 some = model.sample(count, None if y is None else y[start : start + count], temperature)
             yield some
 

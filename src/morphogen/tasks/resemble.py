@@ -88,11 +88,12 @@ def _rows(data: Data, split: str) -> Tensor:
 
 def _made(model: Samples, given: Path | None, n: int, seed: int) -> Tensor:
     from morphogen import files
-    from morphogen.tasks.make import sample
+    from morphogen.tasks.make import drawn
+    from morphogen.work import device_of, labels_of
 
     if given is not None:
         return files.load_examples([given], model.space)[0][:n]
-    return model.space.write(sample(model, n, seed=seed).x)
+    return model.space.write(drawn(model, n, seed, y=labels_of(model, None, n, device_of(model))).x)
 
 
 def _columns(new: Any, real: Any, held: Any, space: Table) -> dict[str, Any]:
