@@ -30,7 +30,7 @@ from morphogen.families.bernoulli import Bernoulli
 from morphogen.families.categorical import Categorical
 from morphogen.families.laplace import Laplace
 from morphogen.families.logistics import Logistics
-from morphogen.metrics.annealed import annealed
+from morphogen.metrics.annealed import annealed, from_prior
 from morphogen.metrics.likelihood import BLOCK, GROUP, interval, log_likelihood
 from morphogen.models.vae import vae
 
@@ -179,6 +179,58 @@ def test_annealing_is_unbiased_where_the_start_is_poor() -> None:
     assert abs(error.mean()) < 0.05
     ratio = error.exp()  # what is unbiased is p(x), not its logarithm
     assert abs(ratio.mean() - 1) < 4 * ratio.std() / math.sqrt(50)
+
+
+class Squared:
+    """x = z^2 + noise, so that z and -z say the same; q knows of one of them."""
+
+    prior = staticmethod(lambda like: Normal(torch.zeros(1, dtype=F64), torch.zeros(1, dtype=F64), 1))
+    condition = staticmethod(lambda y: None)
+    space = Vector(1)
+    mass = False
+
+    def posterior(self, x: Tensor, given: Tensor | None) -> Normal:
+        return Normal(x.sqrt(), torch.full_like(x, -3.0), 1)
+
+    def likelihood(self, z: Tensor, given: Tensor | None = None) -> Normal:
+        return Normal(z.square(), torch.full_like(z, math.log(0.2)), 1)
+
+    def infer(self, x: Tensor, y: Tensor | None = None, samples: int = 1) -> Inference:
+        q = self.posterior(x, None)
+        z = q.sample((samples,))
+        return Inference(x, self.likelihood(z), [Latent(z, q, self.prior(None))], self)
+
+
+def test_a_blind_spot_of_q_is_shared_by_what_starts_there_and_found_from_the_prior() -> None:
+    """Half of the probability lies where q never looks: log 2 is missing, and both estimates agree on that."""
+    model, x = Squared(), torch.linspace(2, 6, 20, dtype=F64)[:, None]
+    z = torch.linspace(-6, 6, 40_001, dtype=F64)
+    joint = model.likelihood(z[:, None, None]).log_prob(x) + model.prior(None).log_prob(z[:, None, None])
+    exact = torch.logsumexp(joint, 0) + math.log(float(z[1] - z[0]))
+    sampled = log_likelihood(model, [Batch(x)], 2000)
+    near = annealed(model, [Batch(x)], chains=8, temperatures=100, leaps=3)
+    assert torch.allclose(sampled.log_p, exact - math.log(2), atol=0.05)
+    assert torch.allclose(near.log_p, exact - math.log(2), atol=0.05)
+    assert "both miss" in near.facts()["warning"]
+    wide = annealed(model, [Batch(x)], chains=64, temperatures=200, leaps=3, start=from_prior)
+    assert float((wide.log_p - near.log_p).mean()) > 0.4
+    assert float((wide.log_p - exact).mean()) < 0.1
+    assert "a standard normal" in wide.facts()["protocol"]["estimator"]
+    assert "both miss" not in wide.facts().get("warning", "")
+
+
+def test_a_weight_that_rules_and_a_datum_that_rules_are_said(pca: PCA) -> None:
+    good = log_likelihood(pca.model, [Batch(pca.x)], 100)
+    assert 20 < good.facts()["effective_samples"] <= 100
+    assert "warning" not in good.facts()
+    poor = PCA(seed=5, data=50)
+    with torch.no_grad():
+        poor.model.posterior.net.body.bias[:K] += 0.3
+        poor.model.posterior.net.body.bias[K:] -= 1.0
+    assert "one weight rules" in log_likelihood(poor.model, [Batch(poor.x)], 100).facts()["warning"]
+    assert "warning" not in log_likelihood(poor.model, [Batch(poor.x)], 1).facts(), "of one sample nothing is known"
+    odd = torch.cat([pca.x, pca.x[:1] + 30.0])
+    assert "one example of 201 carries" in log_likelihood(pca.model, [Batch(odd)], 20).facts()["warning"]
 
 
 def test_a_score_does_not_depend_on_how_the_data_comes(pca: PCA) -> None:

@@ -5,6 +5,9 @@ belongs beside it: the ELBO split in distortion and rate, active units, an inter
 
 Noise is drawn by place: by the datum's number in the set and by the number of the sample. So neither the size of the
 caller's batches nor the memory that scoring may use changes a score, and a datum scores the same in any longer set.
+
+Where one weight rules, or one datum the mean, the score says so: the first is too low, the interval of the second too
+narrow. What q misses altogether no weight shows: `annealed.py` can start elsewhere.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from morphogen.errors import Failure, UserError
 __all__ = ["Likelihood", "at_rest", "blocks", "interval", "log_likelihood"]
 
 BLOCK, GROUP = 50, 20  # the places that noise is drawn for at once: data x samples. Part of the protocol: they fix z
+RULED, MANY, ALONE = 2.0, 0.05, 0.2  # effective samples of a datum; share of data; share of the variance
 ACTIVE = 0.01  # Burda et al. 2016: a unit is active where Var_x(E[z|x]) exceeds this
 
 
@@ -39,6 +43,7 @@ class Likelihood:
     elbo: Tensor
     distortion: Tensor
     rate: Tensor
+    effective: Tensor  # samples that the weights of a datum are worth: (sum w)^2 / sum w^2 (Kong 1992)
     variance: Tensor  # Var_x(E[z|x]) of each unit of the code
     space: Space
     mass: bool  # whether the model gives probabilities to the data's own levels; a density does not
@@ -55,6 +60,24 @@ class Likelihood:
         """-log p(x) in bits for each element of the data; None for a density, which has no bits."""
         return -self.log_p.mean().item() / (self.space.size * math.log(2)) if self.mass else None
 
+    @property
+    def warning(self) -> str:
+        """What should not be taken at its word."""
+        said = []
+        ruled = (self.effective < RULED).double().mean().item()
+        if self.samples >= GROUP and ruled > MANY:
+            said.append(
+                f"of {ruled:.0%} of the data one weight rules (fewer than {RULED:g} of {self.samples} samples count): "
+                "log_p is too low there; give more samples, and see whether it rises"
+            )
+        apart = (self.log_p - self.log_p.mean()).square()
+        if len(apart) >= GROUP and apart.max() > ALONE * apart.sum() > 0:
+            said.append(
+                f"one example of {len(apart)} carries {(apart.max() / apart.sum()).item():.0%} of the variance of log "
+                "p, so that the interval is too narrow; look at that example, or score more of them"
+            )
+        return "; ".join(said)
+
     def facts(self) -> dict[str, Any]:
         """Every number with its protocol, as a plain dictionary."""
         said: dict[str, Any] = {
@@ -63,6 +86,7 @@ class Likelihood:
             "elbo": self.elbo.mean().item(),
             "distortion": self.distortion.mean().item(),
             "rate": self.rate.mean().item(),
+            "effective_samples": self.effective.median().item(),
             "active_units": self.active,
             "units": len(self.variance),
             "protocol": {
@@ -74,6 +98,7 @@ class Likelihood:
                 "interval": "95 % percentile bootstrap of the mean, 2000 draws",
             },
         }
+        said |= {"warning": warning} if (warning := self.warning) else {}
         if self.mass:
             return said | {"bits_per_dim": self.bits_per_dim}
         if self.space.levels:
@@ -97,7 +122,7 @@ def log_likelihood(
                 said.append(_score(model, share, samples, Noise(seed, "score", place, share.start, BLOCK), spread))
     if not said:
         raise UserError("there is nothing to score: the data is empty")
-    log_p, distortion, rate = torch.cat(said, 1).unbind(0)
+    log_p, distortion, rate, effective = torch.cat(said, 1).unbind(0)
     for name, values in {"log p": log_p, "distortion": distortion, "rate": rate}.items():
         bad = torch.nonzero(~torch.isfinite(values)).flatten()
         if len(bad):
@@ -105,9 +130,8 @@ def log_likelihood(
                 f"{name} is not finite for {len(bad)} of {len(values)} data (the first, from 0, is {int(bad[0])}): "
                 "the weights or the data hold NaN, or overflow; look at the run's log, or score an earlier state"
             )
-    return Likelihood(
-        log_p, -(distortion + rate), distortion, rate, spread.variance, model.space, model.mass, samples, seed
-    )
+    elbo, variance = -(distortion + rate), spread.variance
+    return Likelihood(log_p, elbo, distortion, rate, effective, variance, model.space, model.mass, samples, seed)
 
 
 def blocks(batches: Iterable[Batch], rows: int) -> Iterator[Batch]:
@@ -131,21 +155,25 @@ def _joined(held: list[Batch]) -> Batch:
 
 
 def _score(model: Scores, batch: Batch, samples: int, noise: Noise, spread: _Spread) -> Tensor:
-    """(log p, distortion, rate) of each datum, (3, batch): a streaming log of summed exponentials, in float64."""
-    total = distortion = rate = torch.zeros(0)
+    """(log p, distortion, rate, effective samples) of each datum, (4, batch): streaming logs of summed exponentials, in
+    float64."""
+    total = squares = distortion = rate = torch.zeros(0)
     with source(noise):
         for done in range(0, samples, GROUP):
             count = min(GROUP, samples - done)
             inference = model.infer(batch.x, batch.y, count)
-            weight = torch.logsumexp(inference.log_weight.cpu().double(), 0)  # MPS knows no float64
+            weights = inference.log_weight.cpu().double()  # MPS knows no float64
+            weight, square = torch.logsumexp(weights, 0), torch.logsumexp(2 * weights, 0)
             worse = inference.distortion.cpu().double().sum(0)
             dearer = inference.rate.cpu().double().expand(count, -1).sum(0)
             if done == 0:
                 spread.add(_centres(inference, len(batch)))
-                total, distortion, rate = weight, worse, dearer
+                total, squares, distortion, rate = weight, square, worse, dearer
             else:
-                total, distortion, rate = torch.logaddexp(total, weight), distortion + worse, rate + dearer
-    return torch.stack([total - math.log(samples), distortion / samples, rate / samples])
+                total, squares = torch.logaddexp(total, weight), torch.logaddexp(squares, square)
+                distortion, rate = distortion + worse, rate + dearer
+    effective = torch.exp(2 * total - squares)
+    return torch.stack([total - math.log(samples), distortion / samples, rate / samples, effective])
 
 
 def _centres(inference: Inference, rows: int) -> Tensor:
