@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -120,6 +121,7 @@ def test_ten_at_once_that_make_and_take_back_leave_nothing(tmp_path: Path) -> No
 CHILD = """
 import os, sys
 from pathlib import Path
+from typing import Any
 import torch
 from morphogen.errors import UserError
 from morphogen.opened import OpenRun
@@ -170,6 +172,10 @@ def trainings_at_once(home: Path, rounds: int) -> None:
         state = Run.open(home / str(number)).load_state()
         assert state is not None
         assert state[1]["step"] == 2
+
+
+def test_of_ten_trainings_at_once_one_trains(tmp_path: Path) -> None:
+    trainings_at_once(tmp_path, 1)
 
 
 @pytest.mark.nightly
@@ -532,3 +538,92 @@ def test_nohup_is_left_alone() -> None:
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGHUP)  # by the shell and by the system: no second request
         assert set(asked) == {signal.SIGHUP}
+
+
+def test_outputs_without_a_name_take_the_next_one(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another process takes the name after ours was found free."""
+    from morphogen import said
+
+    found = []
+
+    def fresh(*words: Any) -> Path:
+        found.append(path := real(*words))
+        if len(found) == 1:
+            path.write_bytes(b"theirs")
+        return path
+
+    real = said._fresh
+    monkeypatch.setattr(said, "_fresh", fresh)
+    assert cli.main(["sample", str(run), "-n", "2"]) == 0
+    assert "sample-2.png" in capsys.readouterr().out
+    assert (run / "sample.png").read_bytes() == b"theirs"
+    assert cli.main(["sample", str(run), "-n", "2", "-o", str(run / "sample.png")]) == 2
+
+
+# Archives --------------------------------------------------------------------------------------------------------
+
+
+def test_of_archives_written_at_once_without_force_one_gets_the_name(tmp_path: Path) -> None:
+    from fake_codec import Fake
+    from morphogen.codec.pack import pack
+
+    (tmp_path / "x.txt").write_text("some text")
+
+    def work(number: int) -> None:
+        pack([tmp_path / "x.txt"], tmp_path / "a.mgn", Fake())
+
+    assert sorted(at_once(work, 4)) == [0, 2, 2, 2]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mgn", "x.txt"]
+
+
+def test_an_archive_that_a_kill_cut_off_is_swept_by_the_next(tmp_path: Path) -> None:
+    from fake_codec import Fake
+    from morphogen.codec import pack as packing
+
+    (tmp_path / "x.txt").write_text("some text")
+
+    def work(number: int) -> None:
+        packing._same = lambda *words: os.kill(os.getpid(), signal.SIGKILL)
+        packing.pack([tmp_path / "x.txt"], tmp_path / "a.mgn", Fake())
+
+    assert at_once(work, 1) == [-signal.SIGKILL]
+    assert len(list(tmp_path.iterdir())) == 2
+    packing.pack([tmp_path / "x.txt"], tmp_path / "b.mgn", Fake())
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["b.mgn", "x.txt"]
+
+
+def test_extracted_files_reach_the_disk_and_obey_the_umask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from morphogen.codec.place import Folder
+
+    synced: list[int] = []
+
+    def fsync(handle: int) -> None:
+        synced.append(os.fstat(handle).st_ino)
+        real(handle)
+
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", fsync)
+    place = Folder(tmp_path / "out")
+    for name in ("a", "sub/b", "sub/c"):
+        place.write(name, 0o777, False, lambda file: file.write(b"x") and None)
+    place.sync()
+    wanted = {p.stat().st_ino for p in (tmp_path / "out", *(tmp_path / "out").rglob("*"))}
+    assert set(synced) == wanted
+    umask = os.umask(0)
+    os.umask(umask)
+    assert (tmp_path / "out" / "a").stat().st_mode & 0o777 == 0o777 & ~umask
+
+
+@pytest.mark.parametrize("name", [".git/hooks/post-checkout", "sub/.GIT/config"])
+def test_an_archive_changes_no_git_repository_that_is_there(name: str, tmp_path: Path) -> None:
+    from morphogen.codec.place import Folder
+
+    Folder(tmp_path / "new").check(name, force=True)
+    (tmp_path / "old" / Path(name).parts[0]).mkdir(parents=True)
+    (tmp_path / "old" / "sub" / ".GIT").mkdir(parents=True)
+    with pytest.raises(UserError, match="git repository; extract elsewhere"):
+        Folder(tmp_path / "old").check(name, force=True)
+    for plain in ("CON", "a:b", ".bashrc", ".gitignore", "git/x"):  # names like any other, inside the folder
+        Folder(tmp_path / "old").check(plain, force=False)

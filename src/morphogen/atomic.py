@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from morphogen.errors import Failure, UserError
 
-__all__ = ["exists_error", "is_temporary", "may_write", "placed", "sweep", "write"]
+__all__ = ["Exists", "exists_error", "is_temporary", "may_write", "placed", "sweep", "write"]
 
 NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 TEMPORARY = re.compile(r"\.(.+\.)?[0-9a-f]{16}\.tmp", re.DOTALL)
@@ -33,9 +33,13 @@ def is_temporary(name: str) -> bool:
     return TEMPORARY.fullmatch(name) is not None
 
 
-def exists_error(path: Path | str) -> UserError:
+class Exists(UserError):
+    """A place that is taken, and may not be."""
+
+
+def exists_error(path: Path | str) -> Exists:
     """What is said of a place that is taken."""
-    return UserError(f"{path} exists and is not overwritten; give another name, or --force (force=True in Python)")
+    return Exists(f"{path} exists and is not overwritten; give another name, or --force (force=True in Python)")
 
 
 def may_write(path: Path, force: bool) -> None:
@@ -71,8 +75,10 @@ def placed(
     whole: Callable[[Path], bool] = lambda path: True,
 ) -> Iterator[BinaryIO]:
     """A file to fill, which takes its name when the block ends well: FileExistsError where that is taken and may not be
-    replaced. `folder`: that of `path`, already open. `whole` looks at what was written before it counts."""
+    replaced. `folder`: that of `path`, already open, whose fsync is the caller's. `whole` looks at what was written
+    before it counts."""
     with ExitStack() as stack:
+        mine = folder is None
         if folder is None:
             folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
             stack.callback(os.close, folder)
@@ -88,7 +94,8 @@ def placed(
         finally:
             with suppress(OSError):
                 os.unlink(temporary, dir_fd=folder)
-        os.fsync(folder)
+        if mine:
+            os.fsync(folder)
 
 
 def _temporary(name: str, folder: int, mode: int) -> tuple[BinaryIO, str]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from morphogen import formats, notes, readers
-from morphogen.atomic import may_write, write
+from morphogen.atomic import may_write, sweep, write
 from morphogen.core.space import Image, Sound, Space, Tokens, Vector
 from morphogen.core.table import Table
 from morphogen.errors import UserError
@@ -73,6 +73,7 @@ def save(path: Path | str, values: Tensor, space: Space, note: Note = None, *, f
 def save_bytes(path: Path, content: bytes, *, force: bool = False) -> Path:
     """Write a file that may be there only if that is wanted."""
     may_write(path, force)
+    sweep(path.parent)
     write(path, content, force=force)
     return path
 
@@ -82,6 +83,7 @@ def _folder(path: Path, values: Tensor, space: Space, note: Note, force: bool) -
     names = [path / f"{number:05d}{ending}" for number in range(len(values))]
     for name in names:
         may_write(name, force)
+    sweep(path)
     one: Writer = formats.single_png if isinstance(space, Image) else WRITERS[type(space)][ending]
     for number, name in enumerate(names):
         write(name, one(values[number : number + 1], space, dict(note or {}, index=number)), force=force)

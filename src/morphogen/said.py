@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from morphogen.atomic import Exists
 from morphogen.errors import UserError
 from morphogen.escape import json_text, shown
 
@@ -61,20 +62,32 @@ def _written(task: Task, run: OpenRun | None, values: Values, output: Mapping[st
         else:
             values.stream(sys.stdout.buffer)
         return None
-    suffix = values.suffix
+    while True:
+        path = _place(task, run, values, out)
+        try:
+            written = _saved(values, path, force)
+            break
+        except Exists:  # a name of our own choice that another process took meanwhile: the next one
+            if out is not None:
+                raise
+    files = [str(p) for p in written] if len(written) <= 4 else [str(path)]
+    return {"files": files, "count": len(values), "remark": values.remark, "recipe": values.note} | _scores(values)
+
+
+def _place(task: Task, run: OpenRun | None, values: Values, out: str | None) -> Path:
+    """What was named; or a free name in the run's folder."""
     if out is None:
-        path = _fresh(run.path if run is not None else Path(), task.name, suffix, values)
-    else:
-        path = Path(out)
-        path = path / f"{task.name}{suffix}" if path.is_dir() and not values.fills else path
+        return _fresh(run.path if run is not None else Path(), task.name, values.suffix, values)
+    path = Path(out)
+    return path / f"{task.name}{values.suffix}" if path.is_dir() and not values.fills else path
+
+
+def _saved(values: Values, path: Path, force: bool) -> list[Path]:
     if path.exists() and not path.is_file() and not path.is_dir():  # /dev/null, a named pipe
         with open(path, "wb") as file:
             values.stream(file)
-        written = [path]
-    else:
-        written = values.save(path, force=force)
-    files = [str(p) for p in written] if len(written) <= 4 else [str(path)]
-    return {"files": files, "count": len(values), "remark": values.remark, "recipe": values.note} | _scores(values)
+        return [path]
+    return values.save(path, force=force)
 
 
 def _scores(values: Values) -> dict[str, Any]:
@@ -90,7 +103,7 @@ def _fresh(folder: Path, name: str, suffix: str, values: Values) -> Path:
     while True:
         path = folder / (f"{name}{suffix}" if number == 1 else f"{name}-{number}{suffix}")
         beside = [path.with_name(f"{path.stem}-{figure}.png") for figure in values.beside]
-        if not any(p.exists() for p in (path, *beside)):
+        if not any(os.path.lexists(p) for p in (path, *beside)):
             return path
         number += 1
 

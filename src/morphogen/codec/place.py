@@ -26,11 +26,17 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._written: set[tuple[str, ...]] = set()
 
     def check(self, name: str, force: bool) -> None:
-        """Refuse before anything is written, if the place is taken."""
+        """Refuse before anything is written, if the place is taken, or in a git repository's own folder, where a file
+        can be a command that git runs."""
+        *folders, _ = name.split("/")
         with ExitStack() as stack:
-            above = self._open(stack, name.split("/")[:-1], make=False)
+            for depth, folder in enumerate(folders, 1):
+                if folder.casefold() == ".git" and self._open(stack, folders[:depth], make=False) is not None:
+                    raise UserError(f"{self.path}/{shown(name)} would change a git repository; extract elsewhere")
+            above = self._open(stack, folders, make=False)
             if above is not None:
                 self._free(above, name, force)
 
@@ -57,10 +63,19 @@ class Folder:
             try:
                 with placed(Path(parts[-1]), force=force, mode=mode & 0o777, folder=above) as file:
                     fill(file)
+                self._written.add(tuple(parts[:-1]))
             except FileExistsError:
                 raise self._taken(name) from None
             except OSError as error:
                 raise Failure(f"{self.path}/{shown(name)} could not be written: {error.strerror}") from None
+
+    def sync(self) -> None:
+        """Wait until the disk has the names, too; each file was waited for when it was written."""
+        for parts in sorted(self._written):
+            with ExitStack() as stack:
+                folder = self._open(stack, list(parts), make=False)
+                if folder is not None:
+                    os.fsync(folder)
 
     def _open(self, stack: ExitStack, parts: list[str], make: bool) -> int | None:
         """The folder that a file goes to; none where it is not there and is not to be made."""

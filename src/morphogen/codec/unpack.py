@@ -84,6 +84,7 @@ def _written(
             if holes is None:
                 raise
             lost.append(f"{shown(entry.name)}: {error}")
+    place.sync()
     said = {"folder": str(folder), "files": done, "uncompressed_bytes": sum(entry.raw for entry in entries)}
     return said if holes is None else said | {"lost": lost, "damaged": bool(lost)}
 
