@@ -252,6 +252,15 @@ def test_a_killed_maker_leaves_a_folder_that_can_be_used(tmp_path: Path, monkeyp
     assert not (tmp_path / "run" / run_folder.MARKER).exists()
 
 
+def test_a_name_that_is_no_text_is_refused_before_anything_is_written(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not UTF-8"):
+        Run.create(tmp_path / "\udc9b", recipe(), open_data("digits").facts())
+    assert list(tmp_path.iterdir()) == []
+    shutil.copytree(trained, tmp_path / "\udc9b")
+    with pytest.raises(UserError, match="not UTF-8"):
+        Run.open(tmp_path / "\udc9b").model()
+
+
 # Links -----------------------------------------------------------------------------------------------------------
 
 

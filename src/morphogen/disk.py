@@ -90,6 +90,10 @@ def open_sealed(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not path.is_file():
         raise UserError(f"{path} is not there")
     try:
+        str(path).encode()
+    except UnicodeEncodeError:  # which safetensors does not open
+        raise UserError(f"{path} is not UTF-8 text; give the folder another name") from None
+    try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -60,13 +60,23 @@ def figure_text(text: str) -> str:
 
 
 def inline_code(text: str) -> str:
-    """Text as code within a line, in a cell of a table, too."""
-    return "`" + shown(text.replace("\n", " ")).replace("`", "'").replace("|", "\\|") + "`"
+    """Text as code within a line, in a cell of a table, too.
+
+    >>> inline_code("a`b")
+    '`` a`b ``'
+    """
+    said = shown(text.replace("\n", " ")).replace("|", "\\|")
+    fence = "`" * (_longest(said) + 1)
+    return f"{fence} {said} {fence}" if len(fence) > 1 else f"`{said}`"
+
+
+def _longest(text: str) -> int:
+    """Of the backticks that stand together."""
+    return max(map(len, re.findall("`+", text)), default=0)
 
 
 def fenced(text: str, language: str = "") -> str:
     """Lines as a block of code, whose fence is longer than any in it."""
     lines = "\n".join(shown(line) for line in text.split("\n"))
-    longest = max(map(len, re.findall("`+", lines)), default=0)
-    fence = "`" * max(3, longest + 1)
+    fence = "`" * max(3, _longest(lines) + 1)
     return f"{fence}{language}\n{lines}\n{fence}\n"

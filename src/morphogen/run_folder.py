@@ -57,6 +57,10 @@ def _claim(path: Path) -> tuple[Made, int]:
     """The folder and its lock. Others may make it, or take theirs back, at the same time."""
     made = Made(path)
     try:
+        str(path).encode()
+    except UnicodeEncodeError:  # safetensors opens no such path
+        raise UserError(f"{path} is not UTF-8 text; name another folder with --run") from None
+    try:
         for _ in range(TRIES):
             with suppress(FileNotFoundError):
                 _make(made)
