@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from morphogen.core.batch import Batch
     from morphogen.train import Progress
 
-__all__ = ["Show", "bar", "counted", "duration", "speed"]
+__all__ = ["Show", "Tally", "Tell", "bar", "counted", "duration", "speed", "unheard"]
 
+Tell = Callable[[int], None]
 Show = Callable[["Progress", Mapping[str, float]], None]
 
 LINE_SECONDS, BAR_SECONDS = 10.0, 0.2
@@ -145,18 +146,34 @@ def _rich_bar() -> RichProgress:
     return Progress(*columns, console=Console(file=sys.stderr), auto_refresh=False)
 
 
+def unheard(count: int) -> None:
+    """Who is told of progress where nobody watches."""
+
+
+class Tally:
+    """Counts work that is done, on one line of a terminal once it has taken a while; `total` 0 is not known."""
+
+    def __init__(self, total: int, title: str) -> None:
+        self.total, self.title, self.done = total, title, 0
+        self.began = time.monotonic()
+        self.watched = sys.stderr is not None and sys.stderr.isatty()
+
+    def __call__(self, count: int) -> None:
+        self.done += count
+        passed = time.monotonic() - self.began
+        if self.watched and passed > 1:
+            left = duration(passed / max(self.done, 1) * max(self.total - self.done, 0))
+            said = f"of {self.total:,}  {left} left " if self.total else f"in {duration(passed)} "
+            end = "\n" if 0 < self.total <= self.done else ""
+            print(f"\r{self.title}: {self.done:,} {said}", end=end, file=sys.stderr, flush=True)
+
+
 def counted(batches: Iterable[Batch], total: int, title: str) -> Iterator[Batch]:
     """Batches as they go by, counted on one line of a terminal once they have taken a while."""
-    began, done = time.monotonic(), 0
-    watched = sys.stderr is not None and sys.stderr.isatty()
+    tally = Tally(total, title)
     for batch in batches:
         yield batch
-        done += len(batch)
-        passed = time.monotonic() - began
-        if watched and passed > 1:
-            left = duration(passed / done * (total - done))
-            end = "\n" if done >= total else ""
-            print(f"\r{title}: {done:,} of {total:,}  {left} left ", end=end, file=sys.stderr, flush=True)
+        tally(len(batch))
 
 
 def speed(record: Mapping[str, float]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import BinaryIO
+from typing import Protocol
 
 from morphogen.codec.blocks import BYTES, LEARNED, Coder, Learned, Strip, size_of, units_of
 from morphogen.codec.chunks import (
@@ -29,16 +29,22 @@ from morphogen.codec.entries import Entry, pack_entries
 from morphogen.codec.index import END, Row
 from morphogen.errors import UserError
 
-__all__ = ["Writer"]
+__all__ = ["Sink", "Writer"]
 
 BATCH = 1 << 18  # bytes of names and numbers before a batch of entries is written
 HELD = 64 * MEBI  # of unfinished blocks
 
 
+class Sink(Protocol):
+    """What an archive is written to."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
 class Writer:
     """Writes an archive: entries, and their bytes and tiles in the same order, then `finish`."""
 
-    def __init__(self, out: BinaryIO, coder: Coder, model: Learned, writer: str, *, inside: bool = True) -> None:
+    def __init__(self, out: Sink, coder: Coder, model: Learned, writer: str, *, inside: bool = True) -> None:
         self._out, self._coder, self._model, self._inside = out, coder, model, inside
         self._file, self._raw = hashlib.sha256(), hashlib.sha256()
         self._rows = bytearray()

@@ -25,6 +25,7 @@ from morphogen.codec.ans import Stack
 from morphogen.codec.speech import Speech
 from morphogen.codec.tables import BITS, FINE, PARTS, STEPS, Bells
 from morphogen.errors import UserError
+from morphogen.progress import Tell, unheard
 
 __all__ = ["LANE", "LANES", "LN2", "Engine", "Packer", "Piece", "Rung", "Sides", "draw", "power", "schedule"]
 
@@ -104,20 +105,22 @@ class Packer:
 
     # A block ----------------------------------------------------------------------------------------------------------
 
-    def encode(self, x: Ints) -> bytes:
-        """Pictures of one size as bytes."""
+    def encode(self, x: Ints, tell: Tell = unheard) -> bytes:
+        """Pictures of one size as bytes; `tell` hears how many numbers of them are done."""
         stack = Stack()
         for start, count, lanes in self._plan(x.shape):
             stack.resize(lanes)
             self.pack(stack, x[start : start + count])
+            tell(count * math.prod(x.shape[1:]))
         return stack.to_bytes()
 
-    def decode(self, data: bytes, shape: tuple[int, ...]) -> Ints:
+    def decode(self, data: bytes, shape: tuple[int, ...], tell: Tell = unheard) -> Ints:
         """The pictures of `encode`."""
         stack, x = Stack.from_bytes(data), np.zeros(shape, np.int64)
         for start, count, lanes in reversed(list(self._plan(shape))):
             stack.resize(lanes)
             x[start : start + count] = self.unpack(stack, (count, *shape[1:]))
+            tell(count * math.prod(shape[1:]))
         stack.resize(1)
         stack.check_end()
         return x

@@ -23,6 +23,7 @@ from morphogen.codec.sketch import Hope, Sketcher
 from morphogen.codec.speech import speech_of
 from morphogen.codec.tables import FINE, STEPS, Curve, bells, even_bells
 from morphogen.errors import UserError
+from morphogen.progress import Tell, unheard
 
 if TYPE_CHECKING:
     from morphogen.opened import OpenRun
@@ -44,6 +45,7 @@ class Learned:
 
     def __init__(self, profile: bytes, *, oracle: bool = False) -> None:
         self.profile, self.digest, self.oracle = profile, hashlib.sha256(profile).digest(), oracle
+        self.tell: Tell = unheard  # hears of progress, in numbers of pictures
         self.read = Profile.from_bytes(profile)
         bounded(self.read)
 
@@ -84,7 +86,7 @@ class Learned:
         x = _planes(tiles)
         for worth in self._worths:
             if not (x % worth).any() and x.max() // worth < self.levels:
-                return bytes([PLAIN, worth]) + self.packer.encode(x // worth)
+                return bytes([PLAIN, worth]) + self.packer.encode(x // worth, self.tell)
         raise UserError(f"the model knows pictures of {self.levels} levels only")
 
     def near(self, tiles: Tiles, error: int) -> bytes:
@@ -92,7 +94,7 @@ class Learned:
         self.must_be_bytes()
         x, width = _planes(tiles), 2 * error + 1
         middle = np.minimum(x // width * width + error, 255)
-        return bytes([NEAR, error]) + self.packer.coarser(width).encode(middle)
+        return bytes([NEAR, error]) + self.packer.coarser(width).encode(middle, self.tell)
 
     def sketch(self, tiles: Tiles, notch: int) -> bytes:
         """Tiles that come back about as they were: `notch` 0 loses as much as the model did in training, NOTCHES more
@@ -109,9 +111,9 @@ class Learned:
             raise UserError("a learned block is damaged: it is too short")
         told, number, data, of = data[0], data[1], data[2:], (n, channels, height, width)
         if told == PLAIN and number in self._worths:
-            x = self.packer.decode(data, of) * number
+            x = self.packer.decode(data, of, self.tell) * number
         elif told == NEAR and self.levels == 256 and 0 < number < 128:
-            x = self.packer.coarser(2 * number + 1).decode(data, of)
+            x = self.packer.coarser(2 * number + 1).decode(data, of, self.tell)
         elif told == SKETCH and self.levels == 256:
             x = self.sketcher.decode(data, of, number - NOTCH)
         else:

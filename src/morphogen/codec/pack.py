@@ -18,14 +18,14 @@ from typing import Any, BinaryIO
 
 from morphogen import __version__
 from morphogen.atomic import exists_error, is_temporary, may_write, placed, sweep
-from morphogen.codec.archive import Writer
+from morphogen.codec.archive import Sink, Writer
 from morphogen.codec.blocks import BYTES, Coder, Learned
 from morphogen.codec.chunks import MEBI
 from morphogen.codec.names import Names, shown
-from morphogen.codec.pictures import Item, Looker
+from morphogen.codec.pictures import AsBytes, Item, Looker
 from morphogen.errors import Failure, UserError
 
-__all__ = ["pack"]
+__all__ = ["Told", "Way", "pack", "read_back", "report", "target", "written"]
 
 ZIP = b"PK\x03\x04"
 
@@ -56,21 +56,41 @@ def pack(
 ) -> dict[str, Any]:
     """An archive of files and folders; `-` is standard input, and as `out` standard output."""
     began = time.perf_counter()
-    coder, told = Coder(learned, oracle, paranoid), Told()
-    with _target(out, force) as target:
-        writer = Writer(target, coder, learned, f"morphogen {__version__}", inside=inside)
-        looker, names = Looker(learned, exact), Names()
-        for name, path in _found(files, out, told):
-            for item in _items(looker, name, path, exact, told):
-                names.add(item.entry.name)
-                _put(writer, item, told)
-        if not told.files:
-            raise UserError("there is no file to compress; name one at least")
-        _same(target, writer.finish())
-    return _report(out, writer, coder, told, time.perf_counter() - began)
+    with target(out, force) as file:
+        way = Way(Coder(learned, oracle, paranoid), Looker(learned, exact), exact, inside)
+        writer, told = written(file, files, out, learned, way)
+        read_back(file, writer.finish())
+    return report(out, writer, way.coder, told, time.perf_counter() - began)
 
 
-def _report(out: str | Path, writer: Writer, coder: Coder, told: Told, seconds: float) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Way:
+    """How files become an archive: what makes blocks, what decides what a file is kept as, whether .npz stay whole, and
+    whether the model stands in the archive."""
+
+    coder: Coder
+    looker: Looker | AsBytes
+    exact: bool
+    inside: bool = True
+
+
+def written(
+    file: Sink, files: Sequence[str | Path], out: str | Path, learned: Learned, way: Way
+) -> tuple[Writer, Told]:
+    """All files in an archive that is still to be finished."""
+    writer, told = Writer(file, way.coder, learned, f"morphogen {__version__}", inside=way.inside), Told()
+    names = Names()
+    for name, path in _found(files, out, told):
+        for item in _items(way.looker, name, path, way.exact, told):
+            names.add(item.entry.name)
+            _put(writer, item, told)
+    if not told.files:
+        raise UserError("there is no file to compress; name one at least")
+    return writer, told
+
+
+def report(out: str | Path, writer: Writer, coder: Coder, told: Told, seconds: float) -> dict[str, Any]:
+    """What became of the files, for a person."""
     kept = writer.units.get(BYTES, 0)  # of which some belong to other files, and their share is not the pictures'
     pictures = writer.size - writer.profile - writer.stored.get(BYTES, 0) * told.plain / max(kept, 1)
     said: dict[str, Any] = {
@@ -175,7 +195,7 @@ def _opened(path: Path | None, told: Told) -> Iterator[tuple[BinaryIO, int]]:
             raise UserError(f"{shown(str(path))} changed while it was read; try again when nobody writes to it")
 
 
-def _items(looker: Looker, name: str, path: Path | None, exact: bool, told: Told) -> Iterator[Item]:
+def _items(looker: Looker | AsBytes, name: str, path: Path | None, exact: bool, told: Told) -> Iterator[Item]:
     """A file; or the arrays in an .npz of pictures, which come back as a folder of .npy."""
     with _opened(path, told) as (file, mode):
         members = [] if exact or not name.endswith(".npz") else _arrays(file)
@@ -205,7 +225,7 @@ def _arrays(file: BinaryIO) -> list[str]:
 
 
 @contextmanager
-def _target(out: str | Path, force: bool) -> Iterator[BinaryIO]:
+def target(out: str | Path, force: bool) -> Iterator[BinaryIO]:
     """Where to write to; a file takes its name only when all went well."""
     if str(out) == "-":
         yield sys.stdout.buffer
@@ -227,7 +247,7 @@ def _target(out: str | Path, force: bool) -> Iterator[BinaryIO]:
         raise Failure(f"{path} could not be written: {error.strerror or error}") from None
 
 
-def _same(target: BinaryIO, digest: bytes) -> None:
+def read_back(target: BinaryIO, digest: bytes) -> None:
     """What stands on the disk is what was meant to."""
     target.flush()
     if target is sys.stdout.buffer:

@@ -25,7 +25,7 @@ from morphogen.codec.png import Kept, NotCoded, Png, Setting
 from morphogen.codec.tiles import ReadAt, cut, got
 from morphogen.errors import UserError
 
-__all__ = ["MOST_KEPT", "Item", "Looker", "checksum", "from_kept", "to_kept"]
+__all__ = ["MOST_KEPT", "AsBytes", "Item", "Looker", "checksum", "from_kept", "to_kept"]
 
 LARGEST_PNG, MOST_KEPT = 200_000_000, 16 * MEBI
 NETPBM = re.compile(rb"P([56])\s+(\d{1,9})\s+(\d{1,9})\s+255\s")
@@ -41,6 +41,16 @@ class Item:
     kept: Iterator[bytes]
     tiles: Iterator[bytes] = field(default_factory=lambda: iter(()))
     note: str = ""
+
+
+class AsBytes:
+    """Keeps every file as the bytes that it is."""
+
+    def item(self, name: str, mode: int, file: BinaryIO) -> Item:
+        """A file that is open and stands still."""
+        handle = file.fileno()
+        size = os.fstat(handle).st_size
+        return Item(Entry(name, mode, size=size), _whole(lambda count, place: os.pread(handle, count, place), size))
 
 
 class Looker:

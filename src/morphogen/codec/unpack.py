@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from morphogen.codec.blocks import BYTES, CODECS, Learned
+from morphogen.codec.blocks import BYTES, CODECS, LEARNED, Learned, size_of
 from morphogen.codec.chunks import BLOCK, MEBI, Damaged
 from morphogen.codec.entries import Entry
 from morphogen.codec.names import shown
@@ -23,7 +23,7 @@ from morphogen.codec.restore import restore
 from morphogen.codec.strips import Shelf, Spool, Strips
 from morphogen.errors import UserError, did_you_mean
 
-__all__ = ["contents", "unpack"]
+__all__ = ["coded", "contents", "unpack"]
 
 LearnedOf = Callable[[bytes], Learned]
 
@@ -146,6 +146,16 @@ def contents(archive: str | Path) -> list[dict[str, Any]]:
                 }
             )
         return rows
+
+
+def coded(archive: str | Path) -> int:
+    """How many numbers of pictures the model is to decode, by the index; 0 where that is not known."""
+    try:
+        with _opened(archive) as (file, seekable):
+            rows = Shelf(file, Models(None)).rows if seekable else []
+            return sum(row.count * size_of(row.strip) for row in rows if row.codec == LEARNED)
+    except UserError:  # damaged: whoever reads all of it says where
+        return 0
 
 
 class _Shares:

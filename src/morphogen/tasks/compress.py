@@ -42,10 +42,16 @@ def compress(
     morphogen compress runs/ladder-mnist scans -o scans.mgn --reference
     """
     from morphogen.codec.learned import learned_of
-    from morphogen.codec.pack import pack
+    from morphogen.codec.smallest import pack_smallest
     from morphogen.errors import UserError
+    from morphogen.progress import Tally
 
     learned: Any = _learned(model)
+    plain = learned
+
+    def watch(total: int) -> None:
+        plain.tell = Tally(2 * total, "compress")  # each block is decoded again
+
     oracle = learned_of(learned.profile, oracle=True)
     if loss is not None or max_error is not None:
         if exact:
@@ -53,7 +59,17 @@ def compress(
         from morphogen.codec.lossy import Lossy
 
         learned = Lossy(learned, loss, max_error)
-    return pack(files, out, learned, oracle=oracle, paranoid=paranoid, exact=exact, inside=not reference, force=force)
+    return pack_smallest(
+        files,
+        out,
+        learned,
+        oracle=oracle,
+        paranoid=paranoid,
+        exact=exact,
+        inside=not reference,
+        force=force,
+        watch=watch,
+    )
 
 
 @task
@@ -79,10 +95,16 @@ def decompress(
     morphogen decompress scans.mgn --extract scans/01.png -o one --model runs/ladder-mnist
     """
     from morphogen.codec.learned import learned_of
-    from morphogen.codec.unpack import unpack
+    from morphogen.codec.unpack import coded, unpack
+    from morphogen.progress import Tally
+
+    def watched(profile: bytes) -> Learned:
+        learned = learned_of(profile)
+        learned.tell = Tally(0 if extract else coded(archive), "decompress")
+        return learned
 
     profile = None if model is None else _learned(model).profile
-    return unpack(archive, out, learned_of, profile=profile, extract=extract, recover=recover, force=force)
+    return unpack(archive, out, watched, profile=profile, extract=extract, recover=recover, force=force)
 
 
 @task
