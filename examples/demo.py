@@ -38,8 +38,10 @@ def show(run: Path) -> None:
     """Samples in the terminal, asked for from Python: every command is a method of an opened run."""
     samples = mg.open(run).sample(3 * ROW)
     print("\n>>> mg.open(run).sample(30)")
-    for row in samples.x.split(ROW):
-        print(files.show(row, samples.space, colour=sys.stdout.isatty(), count=ROW), flush=True)
+    for start in range(0, len(samples), ROW):
+        print(
+            files.show(samples.x[start : start + ROW], samples.space, colour=sys.stdout.isatty(), count=ROW), flush=True
+        )
 
 
 def main() -> None:

@@ -61,7 +61,7 @@ def test_methods_are_the_tasks(run):
             own = list(inspect.signature(task.function).parameters.values())[1:]
             assert list(inspect.signature(method).parameters.values()) == [p for p in own if p.annotation != "OpenRun"]
         else:
-            assert not hasattr(run, task.name)
+            assert not hasattr(run, task.name) or task.name == "compress"  # of files, with the run as its model
     with pytest.raises(AttributeError, match="sample"):
         run.sampel  # noqa: B018
 
@@ -248,3 +248,24 @@ def test_trackio_writes_offline(tmp_path):
     with contextlib.closing(sqlite3.connect(run / "trackio" / "morphogen.db")) as kept:
         (rows,) = kept.execute("select count(*) from metrics").fetchone()
     assert rows >= 3
+
+
+def test_a_run_compresses_files_by_itself(run, tmp_path):
+    """`run.compress` is the task `compress`, whose model is the run."""
+    text = tmp_path / "notes.txt"
+    text.write_text("seven " * 200)
+    said = run.compress([text], out=str(tmp_path / "a.mgn"))
+    assert (said["files"], said["coded_by_the_model"]) == (1, 0)
+    assert "uncompressed_bytes" in repr(said)
+    mg.decompress(str(tmp_path / "a.mgn"), out=str(tmp_path / "back"))
+    assert next((tmp_path / "back").rglob("notes.txt")).read_text() == text.read_text()
+    assert "compress" in dir(run)
+
+
+def test_facts_read_well_and_stay_dicts(run):
+    said = run.fidelity(n=4)
+    assert isinstance(said, dict)
+    assert json.loads(json.dumps(said)) == dict(said)
+    assert repr(said).startswith("root_mean_square  ")
+    assert "<table>" in said._repr_html_()
+    assert "<script>" not in mg.runs(run.path.parent)._repr_html_()

@@ -14,7 +14,18 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from morphogen.errors import UserError
     from morphogen.opened import OpenRun
+    from morphogen.typed import (
+        checks,
+        compare,
+        compress,
+        contents,
+        decompress,
+        prune,
+        recipes,
+        runs,
+    )
 
 __version__ = "0.1.0"
 FREE = (
@@ -29,7 +40,10 @@ FREE = (
 )  # tasks that need no opened run
 
 
-__all__ = ["OpenRun", "UserError", "__version__", "hold", "open", "recipe_settings", "train", *FREE]
+__all__ = [
+    "OpenRun", "UserError", "__version__", "checks", "compare", "compress", "contents", "decompress", "hold", "open",
+    "prune", "recipe_settings", "recipes", "runs", "train",
+]  # fmt: skip
 
 
 def open(path: str | Path) -> OpenRun:  # the word that a reader expects of mg.open; inside this file, use Path.open
@@ -78,23 +92,25 @@ class _Package(ModuleType):
 sys.modules[__name__].__class__ = _Package
 
 
-def __getattr__(name: str) -> Any:
-    if name == "UserError":
-        from morphogen.errors import UserError
+if not TYPE_CHECKING:
 
-        return UserError
-    if name == "OpenRun":
-        from morphogen.opened import OpenRun
+    def __getattr__(name: str) -> Any:
+        if name == "UserError":
+            from morphogen.errors import UserError
 
-        return OpenRun
-    if name in FREE:
-        from morphogen.tasks.task import as_function, find
+            return UserError
+        if name == "OpenRun":
+            from morphogen.opened import OpenRun
 
-        task = find(name)
-        return as_function(task, lambda said: task.function(**task.read(said)))
-    from morphogen.errors import did_you_mean
+            return OpenRun
+        if name in FREE:
+            from morphogen.tasks.task import as_function, find
 
-    raise AttributeError(f"morphogen has no {name!r}; {did_you_mean(name, __all__)}")
+            task = find(name)
+            return as_function(task, lambda said: task.function(**task.read(said)))
+        from morphogen.errors import did_you_mean
+
+        raise AttributeError(f"morphogen has no {name!r}; {did_you_mean(name, __all__)}")
 
 
 def __dir__() -> list[str]:

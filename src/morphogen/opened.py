@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -28,6 +28,7 @@ from morphogen.core.noise import Noise
 from morphogen.core.space import Space
 from morphogen.errors import UserError, did_you_mean
 from morphogen.examples import Data, find_examples
+from morphogen.facts import readable
 from morphogen.run import WEIGHTS, Run
 from morphogen.tasks.task import OPENED, Argument, Task, as_function, find, tasks
 from morphogen.values import Values
@@ -43,7 +44,13 @@ def _opened(said: str | Path) -> Run:
     return Run.open(path)
 
 
-class OpenRun:
+if TYPE_CHECKING:
+    from morphogen.typed import Verbs  # the tasks as methods, made from their signatures
+else:
+    Verbs = object
+
+
+class OpenRun(Verbs):
     """A run ready for use: its tasks are methods, its model is loaded when the first of them needs it."""
 
     def __init__(self, run: str | Path | Run) -> None:
@@ -190,15 +197,24 @@ class OpenRun:
                 words += [f"./{word}" if file and word.startswith("-") else word for word in said]
         return shlex.join(["morphogen", task.name, *words, *options])
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name.startswith("_") or (name not in tasks() or not tasks()[name].of_a_run):
-            known = [t.name for t in tasks().values() if t.of_a_run]
-            raise AttributeError(f"a run has no {name!r}; {did_you_mean(name, known)}")
-        task = find(name)
-        return as_function(task, lambda said: self.perform(task, said))
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Callable[..., Any]:
+            if name == "compress":  # a task of files, whose model this run is
+                task = find(name)
+                mine = {"model": self.path}
+                return lambda files, **more: readable(task.function(**task.read(mine | {"files": files} | more)))
+            if name.startswith("_") or name not in tasks() or not tasks()[name].of_a_run:
+                raise AttributeError(f"a run has no {name!r}; {did_you_mean(name, self._tasks())}")
+            task = find(name)
+            return as_function(task, lambda said: self.perform(task, said))
+
+    @staticmethod
+    def _tasks() -> list[str]:
+        return [*(task.name for task in tasks().values() if task.of_a_run), "compress"]
 
     def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *(task.name for task in tasks().values() if task.of_a_run)]
+        return [*super().__dir__(), *self._tasks()]
 
     def _repr_html_(self) -> str:
         """What a notebook shows of a run."""
