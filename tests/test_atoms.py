@@ -156,3 +156,23 @@ def test_a_table_of_words_alone_is_a_table():
     family = part("families", {"use": "mixed", "parts": 2})(space)
     x = space.read(torch.tensor([[1.0], [0.0]], dtype=torch.float64))
     assert family(torch.zeros(2, family.out.size)).log_prob(x).tolist() == pytest.approx([-math.log(2)] * 2)
+
+
+def test_a_mixture_with_covariances_is_that_of_torch():
+    from morphogen.core.slanted import Slanted
+
+    draw = torch.Generator().manual_seed(0)
+    weight, mean, scale, slant = (torch.randn(*s, generator=draw) for s in ((3,), (3, 4), (3, 4), (3, 4, 4)))
+    p = Slanted(weight, mean, 0.3 * scale, slant, 1)
+    root = torch.linalg.inv(torch.tril(slant, -1) + torch.eye(4)) * 1.0
+    cholesky = torch.exp(0.3 * scale)[:, :, None] * root
+    true = torch.distributions.MixtureSameFamily(
+        torch.distributions.Categorical(logits=weight),
+        torch.distributions.MultivariateNormal(mean, cholesky @ cholesky.mT),
+    )
+    with noise.source(Noise(0)):
+        x = p.sample((2, 20_000))
+    assert torch.allclose(p.log_prob(x[:, :50]), true.log_prob(x[:, :50]), atol=1e-3)
+    assert torch.allclose(x.mean((0, 1)), true.mean, atol=0.1)
+    assert torch.allclose(p.centre, true.mean, atol=1e-5)
+    assert x.var((0, 1)).tolist() == pytest.approx(true.variance.tolist(), rel=0.06)

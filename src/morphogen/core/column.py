@@ -16,7 +16,7 @@ from morphogen.errors import UserError
 
 __all__ = ["Column", "Number", "Word", "column_from_facts"]
 
-MOST_KNOTS, MOST_WORDS, MOST_BITS = 4096, 100_000, 256
+MOST_KNOTS, MOST_WORDS, MOST_BITS, MOST_FORM = 4096, 100_000, 256, 60
 LENGTH = 2.0  # of a word's code, beside 1 of a word that has an element of its own
 
 
@@ -26,7 +26,8 @@ class Number:
     written with so many `decimals` (-1: as many as there are), never beyond the outermost knots.
 
     A knot that stands there twice is an atom: a value that many rows have, and all scores between its two are that
-    value. `gaps`: some training rows had no cell here, so new rows may have none.
+    value. `gaps`: some training rows had no cell here, so new rows may have none. `form`: how the file writes them,
+    where not as programs do: $1,234.5, or %d/%m/%Y of dates.
     """
 
     name: str
@@ -34,12 +35,14 @@ class Number:
     scores: tuple[float, ...] = ()
     decimals: int = -1
     gaps: bool = False
+    form: str = ""
     width: ClassVar[int] = 1
 
     def facts(self) -> dict[str, Any]:
         """As a plain dictionary."""
         said: dict[str, Any] = {"name": self.name, "decimals": self.decimals}
-        return said | {"knots": list(self.knots), "scores": list(self.scores)} | _gaps(self.gaps)
+        form = {"form": self.form} if self.form else {}
+        return said | {"knots": list(self.knots), "scores": list(self.scores)} | _gaps(self.gaps) | form
 
 
 @dataclass(frozen=True)
@@ -87,14 +90,17 @@ def column_from_facts(facts: Any) -> Column:
     kept = set(facts) - {"name", "gaps"}
     if kept in ({"words"}, {"words", "bits"}):
         return _word(name, facts["words"], facts.get("bits", 0), gaps)
-    if kept != {"knots", "scores", "decimals"}:
+    if kept - {"form"} != {"knots", "scores", "decimals"}:
         raise UserError(f"column {name!r} is neither of numbers nor of words")
     knots, scores, decimals = (facts[key] for key in ("knots", "scores", "decimals"))
     if type(decimals) is not int or not -1 <= decimals <= 12:
         raise UserError(f"column {name!r} cannot be written with {decimals!r} decimals")
     if not _rises(knots, twice=True) or not _rises(scores) or len(knots) != len(scores) or len(knots) == 1:
         raise UserError(f"the knots of column {name!r} do not rise side by side")
-    return Number(name, tuple(map(float, knots)), tuple(map(float, scores)), decimals, gaps)
+    form = facts.get("form", "")
+    if not isinstance(form, str) or len(form) > MOST_FORM:
+        raise UserError(f"column {name!r} cannot be written as {form!r}")
+    return Number(name, tuple(map(float, knots)), tuple(map(float, scores)), decimals, gaps, form)
 
 
 def _word(name: str, words: Any, bits: Any, gaps: bool) -> Word:

@@ -38,6 +38,7 @@ class Table(Space):
     gaps: ClassVar[bool] = True
     columns: tuple[Column, ...]
     levels: int = 0
+    missing: tuple[str, ...] = ()  # cells of its files that mean that nothing is there, beside the usual ones
 
     @cached_property
     def width(self) -> int:
@@ -181,17 +182,20 @@ class Table(Space):
         return torch.where(decimals >= 0, (values * tens).round() / tens, values)
 
     def facts(self) -> dict[str, Any]:
-        return {"kind": self.kind, "columns": [column.facts() for column in self.columns]}
+        missing = {"missing": list(self.missing)} if self.missing else {}
+        return {"kind": self.kind, "columns": [column.facts() for column in self.columns]} | missing
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Table:
         """The table that `facts` described; what it cannot have been is refused."""
-        columns = facts.get("columns")
-        if set(facts) != {"columns"} or not isinstance(columns, (list, tuple)) or not columns:
+        columns, missing = facts.get("columns"), facts.get("missing", [])
+        if not isinstance(missing, (list, tuple)) or not all(isinstance(cell, str) for cell in missing):
+            raise UserError("the cells of a table that mean nothing are a list of words")
+        if set(facts) - {"missing"} != {"columns"} or not isinstance(columns, (list, tuple)) or not columns:
             raise UserError("a space of kind 'table' is made from its columns, which are a list of at least one")
         if len(columns) > MOST_COLUMNS:
             raise UserError(f"a table of {len(columns):,} columns is wider than the {MOST_COLUMNS:,} that are taken")
-        table = cls(tuple(column_from_facts(column) for column in columns))
+        table = cls(tuple(column_from_facts(column) for column in columns), missing=tuple(missing))
         if len(set(table.names)) < len(columns):
             raise UserError("a space of kind 'table' cannot have two columns of one name")
         if table.size > MOST_ELEMENTS:

@@ -1,4 +1,4 @@
-"""What the columns of a table are, found by looking: numbers, words, or nothing that can be learned.
+"""What the columns of a table are, found by looking: numbers, dates, words, or nothing that can be learned.
 
 Numbers are put on the scale of a standard normal by the quantiles of the training rows, a few knots a column, so that
 heavy tails and several humps cost a model nothing.
@@ -7,32 +7,32 @@ heavy tails and several humps cost a model nothing.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from morphogen.core.column import Column, Number, Word
 from morphogen.core.curves import APART
+from morphogen.data.cells import MISSING, NUMBER, bad_cells, form_of, looks_like_number, number, plain_number
+from morphogen.data.dates import date_form_of
 from morphogen.data.sheet import Sheet
 from morphogen.errors import UserError, did_you_mean
 
-__all__ = ["MISSING", "Found", "find_columns", "number", "on_normal_scale", "plain_number"]
+__all__ = ["PLAIN", "Found", "Writing", "find_columns", "on_normal_scale"]
 
-MISSING = frozenset(("", "NA", "N/A", "#N/A", "NaN", "nan", "NAN", "na", "n/a", "null", "NULL", "Null"))
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
-THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+", re.ASCII)
-ENDLESS = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
-MOST_WORDS = 100  # a column of more words than that is a name or a text; unless asked for
+ONE_HOT = 100  # words of a column that have an element each; where they are more, a code of so many signs
+BITS = 48
+MOST_WORDS = 5000  # a column of more is left out; unless asked for
 FEW_ROWS = 20  # in so few rows words may all be different by chance
 ALMOST = 0.9  # numbers in so many cells, and it is a column of numbers with slips
 KNOTS, ROWS_A_KNOT = 256, 8
 ATOM, FEWEST = 0.01, 3  # the share of rows, and their number, from which on a value is an atom
 DECIMALS = 9
+SHOWN = 4  # cells that are no numbers
 
 Values = NDArray[np.float64]
 
@@ -46,7 +46,28 @@ class Found:
     left_out: list[tuple[str, str]]
 
 
-def find_columns(sheet: Sheet, *, categorical: Collection[str], drop: Collection[str]) -> Found:
+@dataclass(frozen=True)
+class Writing:
+    """How a person said that cells are written: which are empty beside the usual ones, what stands between thousands
+    and before decimals, in which order dates are."""
+
+    missing: frozenset[str] = frozenset()
+    thousands: str = ""
+    decimal: str = ""
+    dates: str = ""
+
+    def said(self) -> dict[str, Any]:
+        """What a person said, by its name."""
+        said = {"missing": sorted(self.missing), "thousands": self.thousands, "decimal": self.decimal}
+        return {name: value for name, value in (said | {"dates": self.dates}).items() if value}
+
+
+PLAIN = Writing()
+
+
+def find_columns(
+    sheet: Sheet, *, categorical: Collection[str], drop: Collection[str], writing: Writing = PLAIN
+) -> Found:
     """Look at every column of a sheet."""
     for said, names in (("categorical", categorical), ("drop", drop)):
         for name in names:
@@ -57,7 +78,7 @@ def find_columns(sheet: Sheet, *, categorical: Collection[str], drop: Collection
         if name in drop:
             left_out.append((name, "asked"))
             continue
-        looked = _look(sheet, place, name in categorical)
+        looked = _look(sheet, place, name in categorical, writing)
         if isinstance(looked, str):
             left_out.append((name, looked))
             continue
@@ -69,83 +90,114 @@ def find_columns(sheet: Sheet, *, categorical: Collection[str], drop: Collection
     return Found(columns, np.stack(values, 1), left_out)
 
 
-def _look(sheet: Sheet, place: int, asked: bool) -> tuple[Column, Values] | str:
+def _look(sheet: Sheet, place: int, asked: bool, writing: Writing) -> tuple[Column, Values] | str:
     """A column and its values, or why it is left out."""
-    name, cells = sheet.names[place], sheet.columns[place]
-    present = [cell for cell in cells if cell not in MISSING]
+    name = sheet.names[place]
+    cells = ["" if cell in writing.missing or cell in MISSING else cell for cell in sheet.columns[place]]
+    present = [cell for cell in cells if cell]
     if not present:
         return "empty"
-    numbers = sum(map(_numeric, present))
-    if numbers >= ALMOST * len(present) or (numbers and _all_commas(present)):
-        values = np.array([_value(sheet, place, row, cell) for row, cell in enumerate(cells)])
+    found = None if asked else _dates(sheet, place, cells, present, writing)
+    if found is not None:
+        return found
+    read = _reader(sheet, place, present, writing, asked)
+    if read is not None:
+        values = _read(sheet, place, cells, read[0])
         distinct = np.unique(values[~np.isnan(values)])
         if not asked and len(distinct) > 2:
             decimals = _decimals(distinct)
             counts_rows = not decimals and len(distinct) == len(values) and bool((np.abs(np.diff(values)) == 1).all())
-            return "a row number" if counts_rows else (Number(name, decimals=decimals), values)
-        cells = ["" if math.isnan(v) else plain_number(v) for v in values.tolist()]
-        present = [cell for cell in cells if cell]
+            return "a row number" if counts_rows else (Number(name, decimals=decimals, form=read[1]), values)
+        if not read[1]:
+            cells = ["" if math.isnan(v) else plain_number(v) for v in values.tolist()]
+    return _words(name, cells, asked)
+
+
+def _words(name: str, cells: list[str], asked: bool) -> tuple[Column, Values] | str:
+    present = [cell for cell in cells if cell]
     words = sorted(set(present), key=_order)
     if not asked:
         if len(words) == len(present) and len(present) > FEW_ROWS:
             return "every cell is different"
+        if len(words) > ONE_HOT and 2 * len(words) > len(present):
+            return f"nearly every cell is different, {len(words):,} words in {len(present):,} cells ({KEEP})"
         if len(words) > MOST_WORDS:
-            return f"{len(words):,} different words (name it in categorical to keep it)"
+            return f"{len(words):,} different words ({KEEP})"
     number_of = {word: float(i) for i, word in enumerate(words)}
-    return Word(name, tuple(words)), np.array([number_of.get(cell, math.nan) for cell in cells])
+    bits = BITS if len(words) > ONE_HOT else 0
+    return Word(name, tuple(words), bits), np.array([number_of.get(cell, math.nan) for cell in cells])
 
 
-def _numeric(cell: str) -> bool:
-    return (
-        NUMBER.fullmatch(cell) is not None or COMMA.fullmatch(cell) is not None or THOUSANDS.fullmatch(cell) is not None
-    )
+KEEP = "name it in categorical to keep it"
 
 
-def _all_commas(present: Sequence[str]) -> bool:
-    return all(COMMA.fullmatch(cell) or NUMBER.fullmatch(cell) for cell in present)
-
-
-def _value(sheet: Sheet, place: int, row: int, cell: str) -> float:
-    try:
-        return number(cell)
-    except ValueError as error:
+def _dates(
+    sheet: Sheet, place: int, cells: list[str], present: Sequence[str], writing: Writing
+) -> tuple[Column, Values] | None:
+    """The column as dates, where it is of dates."""
+    form, name = date_form_of(present, writing.dates), sheet.names[place]
+    if form is None:
+        return None
+    if isinstance(form, str):
         raise UserError(
-            f"{sheet.where(row)}, column {sheet.names[place]!r}: {error}; mend it, leave the cell empty, or name the "
-            "column in categorical or drop"
-        ) from None
-
-
-def number(cell: str) -> float:
-    """The number in a cell, NaN where it is empty; what is no number is told in words.
-
-    >>> number("-1.5e3"), number("NA"), number("1,5")
-    (-1500.0, nan, 1.5)
-    """
-    if cell in MISSING:
-        return math.nan
-    if NUMBER.fullmatch(cell):
-        value = float(cell)
-        if abs(value) > 1e300:
-            raise ValueError(f"{cell[:40]} is too large for a number")
-        return value
-    if THOUSANDS.fullmatch(cell):
-        raise ValueError(
-            f"{cell[:40]!r} may mean {cell.replace(',', '')[:40]} or a fraction; write it without the comma"
+            f"{sheet.path.name}, column {name!r}: {form}; say data.dates=dmy or data.dates=mdy, or name the column in "
+            "data.categorical or data.drop"
         )
-    if COMMA.fullmatch(cell):
-        return float(cell.replace(",", "."))
-    if ENDLESS.fullmatch(cell):
-        raise ValueError(f"{cell} is not finite")
-    raise ValueError(f"{cell[:40]!r} is not a number")
+    values = _read(sheet, place, cells, lambda cell: form.read(cell) if cell else math.nan)
+    if len(np.unique(values[~np.isnan(values)])) < 3:
+        return None
+    return Number(name, decimals=0, form=form.form), values
 
 
-def plain_number(value: float) -> str:
-    """A number as people write it.
+def _reader(
+    sheet: Sheet, place: int, present: Sequence[str], writing: Writing, asked: bool
+) -> tuple[Callable[[str], float], str] | None:
+    """What reads the cells of a column of numbers, and their form in a word; None where they are words."""
+    if all(map(NUMBER.fullmatch, present)):
+        return number, ""
+    if sum(map(looks_like_number, present)) < ALMOST * len(present):
+        return None
+    numbers = list(filter(looks_like_number, present))
+    form = form_of(numbers, semicolons=sheet.mark == ";", thousands=writing.thousands, decimal=writing.decimal)
+    if isinstance(form, str):
+        if asked:
+            return None
+        raise UserError(
+            f'{sheet.path.name}, column {sheet.names[place]!r}: {form}; say data.thousands="," or data.decimal=",", or '
+            "name the column in data.categorical or data.drop"
+        )
+    bad = bad_cells(present, form.read)
+    if sum(bad.values()) > (1 - ALMOST) * len(present):
+        return None
+    return form.read, form.told()
 
-    >>> plain_number(3.0), plain_number(0.25), plain_number(9007199254741028.0)
-    ('3', '0.25', '9007199254741028')
-    """
-    return str(int(value)) if value == int(value) and abs(value) < 1e18 else repr(value)
+
+def _read(sheet: Sheet, place: int, cells: Sequence[str], read: Callable[[str], float]) -> Values:
+    """The numbers of a column; all cells that are none are told at once."""
+    bad = bad_cells(cells, read)
+    if not bad:
+        return np.array([read(cell) for cell in cells])
+    lines = {cell: sheet.lines[cells.index(cell)] for cell in list(bad)[:SHOWN]}
+    if len(bad) == 1:
+        cell = next(iter(bad))
+        try:
+            read(cell)
+        except ValueError as error:
+            why = str(error)
+        times = f" ({bad[cell]:,} times)" if bad[cell] > 1 else ""
+        told = f"{sheet.where(cells.index(cell))}, column {sheet.names[place]!r}: {why}{times}"
+    else:
+        shown = ", ".join(f"{cell[:30]!r} (line {line})" for cell, line in lines.items())
+        more = f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+        told = (
+            f"{sheet.path.name}, column {sheet.names[place]!r}: {sum(bad.values()):,} of {len(cells):,} cells are not "
+            f"read as the others are: {shown}{more}"
+        )
+    listed = ", ".join(f'"{cell[:30]}"' for cell in lines)
+    raise UserError(
+        f"{told}; mend them, say data.missing=[{listed}] where they mean that nothing is there, or name the column in "
+        "data.categorical or data.drop"
+    )
 
 
 def _order(word: str) -> tuple[bool, float, str]:

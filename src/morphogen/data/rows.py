@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from torch import Tensor
 
 from morphogen.core.batch import BLANK
 from morphogen.core.table import Number, Table, Word
-from morphogen.data.columns import MISSING, number, plain_number
+from morphogen.data.cells import MISSING, Form, form_of, looks_like_number, number, plain_number
+from morphogen.data.dates import DateForm, is_date_form
 from morphogen.data.pictures import shown
 from morphogen.data.sheet import ENDINGS, Sheet, read_sheet
 from morphogen.errors import UserError, did_you_mean
@@ -41,7 +43,10 @@ def rows_of(sheet: Sheet, space: Table, fit: bool) -> Tensor:
                 f"{shown(sheet.path)} has no column {column.name!r}, which the model knows; "
                 f"{did_you_mean(column.name, sheet.names)}; name it so, or add it with empty cells"
             )
-        stored[:, place] = torch.tensor(_cells(sheet, sheet.names.index(column.name), column, fit), dtype=torch.float64)
+        stored[:, place] = torch.tensor(
+            _cells(sheet, sheet.names.index(column.name), column, fit, MISSING | set(space.missing)),
+            dtype=torch.float64,
+        )
     if bool(stored.isnan().all()):
         raise UserError(
             f"{shown(sheet.path)} has no cell that the model knows; its columns are {', '.join(space.names[:8])}"
@@ -49,17 +54,28 @@ def rows_of(sheet: Sheet, space: Table, fit: bool) -> Tensor:
     return stored
 
 
-def _cells(sheet: Sheet, place: int, column: Number | Word, fit: bool) -> list[float]:
-    value = number if isinstance(column, Number) else _place_of(column)
+def _cells(sheet: Sheet, place: int, column: Number | Word, fit: bool, missing: Collection[str]) -> list[float]:
+    cells = sheet.columns[place]
+    value = _number_of(column, cells, sheet.mark) if isinstance(column, Number) else _place_of(column)
     values = []
-    for row, cell in enumerate(sheet.columns[place]):
+    for row, cell in enumerate(cells):
         try:
-            values.append(value(cell))
+            values.append(math.nan if cell in missing else value(cell))
         except ValueError as error:
             if not fit:
                 raise UserError(f"{sheet.where(row)}, column {column.name!r}: {error}; {FIT}") from None
             values.append(math.nan)
     return values
+
+
+def _number_of(column: Number, cells: Sequence[str], mark: str) -> Callable[[str], float]:
+    """What reads the numbers of a column: dates in the column's own form, other numbers as this file writes them or,
+    where that cannot be told, as the one did that was trained on."""
+    if is_date_form(column.form):
+        return DateForm(column.form).read
+    own = Form.from_word(column.form)
+    found = form_of([cell for cell in cells if looks_like_number(cell)], semicolons=mark == ";")
+    return own.read if isinstance(found, str) else found.read
 
 
 def _place_of(column: Word) -> Callable[[str], float]:
@@ -72,7 +88,7 @@ def _place_of(column: Word) -> Callable[[str], float]:
             return math.nan
         try:  # 1.0 is the word 1
             return place[plain_number(number(cell))]
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, OverflowError):
             raise ValueError(f"{cell[:40]!r} is none of its words; {did_you_mean(cell[:40], column.words)}") from None
 
     return find
@@ -108,20 +124,25 @@ def known_rows(stored: Tensor, space: Table, where: str) -> Tensor:
 
 def fill_rows(sheet: Sheet, space: Table, stored: Tensor) -> tuple[list[str], list[list[str]]]:
     """Names and cells of a sheet as they stand there, what is missing of its first rows filled from stored values."""
-    filled = texts(stored, space)
+    filled = texts(stored, space, as_found=True)
+    missing = MISSING | set(space.missing)
     place = {name: i for i, name in enumerate(space.names)}
     columns = []
     for name, cells in zip(sheet.names, sheet.columns, strict=True):
         column = [cells[row] for row in range(len(stored))]
         if name in place:
-            column = [filled[row][place[name]] if cell in MISSING else cell for row, cell in enumerate(column)]
+            column = [filled[row][place[name]] if cell in missing else cell for row, cell in enumerate(column)]
         columns.append(column)
     return sheet.names, [list(row) for row in zip(*columns, strict=True)]
 
 
-def texts(stored: Tensor, space: Table) -> list[list[str]]:
-    """The cells of stored rows as a person writes them, empty where they are missing."""
-    return [[_text(value, column) for value, column in zip(row, space.columns, strict=True)] for row in stored.tolist()]
+def texts(stored: Tensor, space: Table, *, as_found: bool = False) -> list[list[str]]:
+    """The cells of stored rows as text, empty where they are missing: dates in the form that they came in, numbers as
+    programs write them or, `as_found`, with the marks that they came with."""
+    writers = [_writer(column, as_found) for column in space.columns]
+    return [
+        ["" if math.isnan(v) else write(v) for v, write in zip(row, writers, strict=True)] for row in stored.tolist()
+    ]
 
 
 def cells(stored: Tensor, space: Table) -> dict[str, list[Any]]:
@@ -136,12 +157,21 @@ def _cell(value: float, column: Number | Word) -> Any:
     if isinstance(column, Word):
         word = column.words[int(value)]
         return word == "True" if set(column.words) == {"True", "False"} else word
+    if is_date_form(column.form):
+        return DateForm(column.form).value(value)
     return int(value) if column.decimals == 0 else value
 
 
-def _text(value: float, column: Number | Word) -> str:
-    if math.isnan(value):
-        return ""
+def _writer(column: Number | Word, as_found: bool) -> Callable[[float], str]:
     if isinstance(column, Word):
-        return column.words[int(value)]
-    return plain_number(value) if column.decimals >= 0 else f"{value:.9g}"
+        return lambda value: column.words[int(value)]
+    if is_date_form(column.form):
+        return DateForm(column.form).write
+    if not (as_found and column.form):
+        return partial(_plain, column.decimals)
+    form, digits = Form.from_word(column.form), column.decimals
+    return lambda value: form.write(f"{value:.{digits}f}" if digits > 0 else _plain(digits, value))
+
+
+def _plain(decimals: int, value: float) -> str:
+    return plain_number(value) if decimals >= 0 else f"{value:.9g}"

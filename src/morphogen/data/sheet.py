@@ -34,6 +34,7 @@ class Sheet:
     columns: list[list[str]]
     lines: list[int]
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    mark: str = ","  # between cells
     said: list[str] = field(default_factory=list)
     typed: frozenset[str] = frozenset()
 
@@ -69,7 +70,9 @@ def _csv(path: Path, strict: bool) -> Sheet:
             first = 2 if file.readline(len(OURS)).startswith(OURS) else 1
             file.seek(0)
             lines = csv.reader(_lines(file, path), delimiter=mark, strict=True)
-            return _sorted_out(path, ((lines.line_num + first - 1, row) for row in lines if row), strict)
+            sheet = _sorted_out(path, ((lines.line_num + first - 1, row) for row in lines if row), strict)
+            sheet.mark = mark
+            return sheet
     except UnicodeDecodeError as error:
         raise UserError(f"{shown(path)} is not UTF-8 text ({error.reason}); save it as UTF-8") from None
 
@@ -129,7 +132,7 @@ def _sorted_out(path: Path, rows: Iterator[tuple[int, list[str]]], strict: bool)
     columns = [[cell.strip() for cell in column] for column in zip(*kept, strict=True)] or [[] for _ in names]
     if skipped:
         said.append(f"{len(skipped):,} rows of another length skipped")
-    return Sheet(path, names, columns, lines, skipped, said)
+    return Sheet(path, names, columns, lines, skipped, said=said)
 
 
 def _with(said: list[str], head: list[str], rows: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from morphogen.core.build import register
 from morphogen.core.table import Column, Table, Word
-from morphogen.data.columns import Values, find_columns, on_normal_scale
+from morphogen.data.columns import PLAIN, Values, Writing, find_columns, on_normal_scale
 from morphogen.data.dataset import Dataset
 from morphogen.data.sheet import Sheet, read_sheet
 from morphogen.data.split import by_hash, row_hashes
@@ -28,15 +29,23 @@ def table(
     target: str | None = None,
     categorical: list[str] = [],  # noqa: B006  (never written to)
     drop: list[str] = [],  # noqa: B006  (never written to)
+    missing: list[str] = [],  # noqa: B006  (never written to)
+    thousands: Literal["", ",", ".", " ", "'"] = "",
+    decimal: Literal["", ",", "."] = "",
+    dates: Literal["", "dmy", "mdy", "ymd"] = "",
     valid: float = 0.1,
     test: float = 0.1,
     strict: bool = False,
 ) -> Dataset:
     """A table of your own, .csv, .tsv or .parquet: columns of numbers and words with gaps; `target` becomes the label,
-    `categorical` are words whatever they look like, `drop` is left out."""
+    `categorical` are words whatever they look like, `drop` is left out; `missing`, `thousands`, `decimal` and
+    `dates` say how cells are written, where looking cannot tell."""
     file = Path(path)
     sheet = read_sheet(file, strict=strict)
-    return table_of(sheet, file.stem, target, categorical, drop, valid, test)
+    if thousands and thousands == decimal:
+        raise UserError(f"data.thousands and data.decimal are both {decimal!r}; say one of them")
+    writing = Writing(frozenset(missing), thousands, decimal, dates)
+    return table_of(sheet, file.stem, target, categorical, drop, valid, test, writing)
 
 
 def table_of(
@@ -47,18 +56,20 @@ def table_of(
     drop: Collection[str],
     valid: float,
     test: float,
+    writing: Writing = PLAIN,
 ) -> Dataset:
     """The data set of a sheet: columns found, numbers scaled by the training rows, splits by content."""
-    labels, classes = (None, ()) if target is None else _labels(sheet, target)
+    labels, classes = (None, ()) if target is None else _labels(sheet, target, writing)
     apart = [] if target is None else [target]
-    found = find_columns(sheet, categorical=set(categorical) - set(apart), drop=[*drop, *apart])
+    found = find_columns(sheet, categorical=set(categorical) - set(apart), drop=[*drop, *apart], writing=writing)
     splits, how = by_hash(row_hashes(found.values), valid, test)
-    space = Table(tuple(_scaled(found.columns, found.values, splits["train"])))
+    space = Table(tuple(_scaled(found.columns, found.values, splits["train"])), missing=tuple(sorted(writing.missing)))
     stored = torch.from_numpy(found.values)
     parts = {part: (stored[rows], None if labels is None else labels[rows]) for part, rows in splits.items()}
     left_out = [(f"column {each}", why) for each, why in found.left_out if each not in (*apart, *drop)]
     notes = [*sheet.said, *([f"{len(left_out)} columns left out"] if left_out else []), how]
     options = {"target": target, "categorical": list(categorical), "drop": list(drop), "valid": valid, "test": test}
+    options |= writing.said()
     return dataset_of(
         name,
         space,
@@ -75,13 +86,13 @@ def _scaled(columns: list[Column], values: Values, train: Tensor) -> list[Column
     return [on_normal_scale(column, values[:, i], values[rows, i]) for i, column in enumerate(columns)]
 
 
-def _labels(sheet: Sheet, target: str) -> tuple[Tensor, tuple[str, ...]]:
+def _labels(sheet: Sheet, target: str, writing: Writing) -> tuple[Tensor, tuple[str, ...]]:
     """A column as class numbers, -1 where it is blank."""
     if target not in sheet.names:
         raise UserError(f"{sheet.path.name} has no column {target!r} (target); {did_you_mean(target, sheet.names)}")
     place = sheet.names.index(target)
-    alone = Sheet(sheet.path, [target], [sheet.columns[place]], sheet.lines)
-    found = find_columns(alone, categorical=[target], drop=[])
+    alone = Sheet(sheet.path, [target], [sheet.columns[place]], sheet.lines, mark=sheet.mark)
+    found = find_columns(alone, categorical=[target], drop=[], writing=writing)
     column, values = found.columns[0], found.values[:, 0]
     assert isinstance(column, Word)
     if len(column.words) < 2:

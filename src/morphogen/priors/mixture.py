@@ -11,6 +11,7 @@ from torch import nn
 from morphogen.core.build import register
 from morphogen.core.conditional import Conditional
 from morphogen.core.distribution import Mixture, Normal
+from morphogen.core.slanted import Slanted
 from morphogen.core.space import Space
 
 __all__ = ["mixture"]
@@ -22,16 +23,28 @@ class mixture(nn.Module):
 
     components: number of normals
     spread: standard deviation of the components, and of their means, at the start
+    full: a covariance matrix for each, so that numbers of the code may hang together within one
     """
 
     def __init__(
-        self, code: Space, data: Space, /, *, components: PositiveInt = 10, spread: PositiveFloat = 1.0
+        self,
+        code: Space,
+        data: Space,
+        /,
+        *,
+        components: PositiveInt = 10,
+        spread: PositiveFloat = 1.0,
+        full: bool = False,
     ) -> None:
         super().__init__()
         self.event = len(code.shape)
         self.weight = nn.Parameter(torch.zeros(components))
         self.mean = nn.Parameter(spread * torch.randn(components, *code.shape))
         self.log_scale = nn.Parameter(torch.full((components, *code.shape), math.log(spread)))
+        self.slant = nn.Parameter(torch.zeros(components, code.size, code.size)) if full else None
 
-    def forward(self, posterior: Conditional) -> Mixture:
-        return Mixture(self.weight, Normal(self.mean, self.log_scale.clamp(-7, 7), self.event))
+    def forward(self, posterior: Conditional) -> Mixture | Slanted:
+        log_scale = self.log_scale.clamp(-7, 7)
+        if self.slant is not None:
+            return Slanted(self.weight, self.mean, log_scale, self.slant, self.event)
+        return Mixture(self.weight, Normal(self.mean, log_scale, self.event))
