@@ -16,6 +16,7 @@ from morphogen.data.find import open_data
 
 # ruff: noqa: E501  (lines of files stand whole)
 from morphogen.data.rows import fill_rows, read_rows, texts
+from morphogen.data.sheet import read_sheet
 from morphogen.errors import UserError
 
 FORMS = [
@@ -110,7 +111,7 @@ def test_a_file_of_dates_and_marks_is_read_and_filled_in_its_own_form(tmp_path):
     ]
     assert torch.equal(space.write(space.read(stored)), stored)
     holes = lines(tmp_path / "h.csv", "day;pay;share", [";;", "01/02/2024;1.500,50;7%"])
-    _, filled = fill_rows(holes, space, stored[:2])
+    _, filled = fill_rows(read_sheet(holes), space, stored[:2])
     assert filled[0] == rows[0].replace("50;", "5;").split(";"), "as the file writes them"
     assert filled[1] == ["01/02/2024", "1.500,50", "7%"]
 
