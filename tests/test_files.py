@@ -123,8 +123,9 @@ def test_a_gif_moves(tmp_path):
 def test_other_programs_can_read_what_is_written(tmp_path):
     space = Vector(2, ("a", "b"), (1.0, 2.0), (2.0, 2.0))
     files.save(tmp_path / "x.csv", torch.zeros(1, 2), space, NOTE)
-    rows = list(csv.reader((tmp_path / "x.csv").read_text().splitlines()[1:]))
-    assert rows == [["a", "b"], ["1", "2"]]
+    rows = list(csv.reader((tmp_path / "x.csv").read_text().splitlines()))
+    assert rows == [["a", "b"], ["1", "2"]], "from the first line on, as pandas.read_csv takes it"
+    assert files.read_note(tmp_path / "x.csv") == NOTE
     files.save(tmp_path / "x.wav", torch.zeros(3, 2, 50), Sound(50, 2, 8000), NOTE)
     with wave.open(str(tmp_path / "x.wav")) as file:
         assert file.getparams()[:4] == (2, 2, 8000, 150)

@@ -391,8 +391,8 @@ def test_new_rows_look_like_the_old(trained, capsys):
     run, out = str(trained / "run"), trained / "out.csv"
     assert cli.main(["sample", run, "-n", "400", "-o", str(out), "--force"]) == 0
     lines = out.read_text().splitlines()
-    assert lines[1] == "a,b,c"
-    rows = [line.split(",") for line in lines[2:]]
+    assert lines[0] == "a,b,c"
+    rows = [line.split(",") for line in lines[1:]]
     assert len(rows) == 400
     of = {word: [(float(a), float(c)) for a, b, c in rows if b == word] for word in ("low", "middle", "high")}
     assert all(60 < len(pairs) < 220 for pairs in of.values()), "three kinds in about equal parts"
@@ -410,10 +410,10 @@ def test_empty_cells_are_filled_and_nothing_else_is_touched(trained, capsys):
     run, path, out = str(trained / "run"), trained / "holes.csv", trained / "filled.csv"
     write(path, "id,c,b,a\nx1,4.9,low,\nx2,1.00,,20.1\nx3,NA,middle,9\nx4,5,low,-99\n")
     assert cli.main(["restore", run, str(path), "-o", str(out), "--force"]) == 0
-    rows = list(csv.reader(out.read_text().splitlines()[1:]))
+    rows = list(csv.reader(out.read_text().splitlines()))
     capsys.readouterr()
     assert cli.main(["restore", run, str(path), "-o", "-"]) == 0
-    assert [line.split() for line in capsys.readouterr().out.splitlines()] == rows, "shown as they are written"
+    assert list(csv.reader(capsys.readouterr().out.splitlines())) == rows, "streamed as they are written"
     assert rows[0] == ["id", "c", "b", "a"]
     assert [row[0] for row in rows[1:]] == ["x1", "x2", "x3", "x4"]
     assert rows[2][1] == "1.00"

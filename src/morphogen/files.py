@@ -1,8 +1,8 @@
 """Values of a Space to files and back: the only place that knows formats.
 
 Every file that can carries its recipe, a note of how it was made: a text chunk of a PNG, the comment of a GIF, a
-chunk of a WAV, the first line of a .jsonl or .csv, a key of an .npz. Every write is
-atomic, and nothing is overwritten unasked.
+chunk of a WAV, the first line of a .jsonl, a key of an .npz; a .csv, which others read from its first line on, has it
+in a file beside it, NAME.csv.provenance.json. Every write is atomic, and nothing is overwritten unasked.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 Note = Mapping[str, Any] | None
+BESIDE = ".provenance.json"  # a file of how another was made
 Writer = Callable[[Tensor, Any, Note], bytes]
 
 ANY: dict[str, Writer] = {".npy": formats.npy, ".npz": formats.npz}
@@ -67,15 +68,18 @@ def save(path: Path | str, values: Tensor, space: Space, note: Note = None, *, f
     ending = path.suffix.lower()
     if ending not in known:
         raise UserError(f"{path}: {space.kind} values are written as {', '.join(known)}, not {ending}")
-    return [save_bytes(path, known[ending](values, space, note), force=force)]
+    return save_bytes(path, known[ending](values, space, note), force=force, note=note)
 
 
-def save_bytes(path: Path, content: bytes, *, force: bool = False) -> Path:
-    """Write a file that may be there only if that is wanted."""
-    may_write(path, force)
+def save_bytes(path: Path, content: bytes, *, force: bool = False, note: Note = None) -> list[Path]:
+    """Write a file that may be there only if that is wanted; the note of a .csv in a file beside it."""
+    paths = [path, path.with_name(path.name + BESIDE)] if note and path.suffix.lower() == ".csv" else [path]
+    for each in paths:
+        may_write(each, force)
     sweep(path.parent)
-    write(path, content, force=force)
-    return path
+    for each, held in zip(paths, (content, formats.beside(note)), strict=False):
+        write(each, held, force=force)
+    return paths[:1]
 
 
 def _folder(path: Path, values: Tensor, space: Space, note: Note, force: bool) -> list[Path]:
@@ -94,7 +98,9 @@ def read_note(path: Path | str) -> dict[str, Any] | None:
     """The recipe that a file carries, if it is one of ours."""
     path = Path(path)
     try:
-        return notes.note_of(path.suffix.lower(), path.read_bytes())
+        found = notes.note_of(path.suffix.lower(), path.read_bytes())
+        there = path.with_name(path.name + BESIDE)
+        return notes.note_of(BESIDE, there.read_bytes()) if found is None and there.is_file() else found
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
 

@@ -24,7 +24,7 @@ from morphogen.errors import UserError
 from morphogen.sheet import TILE, contact_sheet, enlarge, on_checks, pixels
 from morphogen.terminal import text
 
-__all__ = ["KEY", "csv", "gif", "jsonl", "npy", "npz", "png", "rows", "sheet", "single_png", "txt", "wav"]
+__all__ = ["KEY", "beside", "csv", "gif", "jsonl", "npy", "npz", "png", "rows", "sheet", "single_png", "txt", "wav"]
 
 Note = Mapping[str, Any] | None
 KEY = "morphogen"
@@ -35,6 +35,11 @@ LONGEST = 1 << 28
 
 def _told(note: Note) -> str:
     return json.dumps({KEY: dict(note or {})}, sort_keys=True, default=str)
+
+
+def beside(note: Note) -> bytes:
+    """The note as a file of its own, for formats that others read without looking at a first line."""
+    return f"{_told(note)}\n".encode()
 
 
 def _picture(tile: NDArray[np.uint8]) -> Pictures.Image:
@@ -97,17 +102,17 @@ def jsonl(values: Tensor, space: Tokens, note: Note) -> bytes:
 
 
 def csv(values: Tensor, space: Vector, note: Note) -> bytes:
-    """A comment line with the note, the names of the columns, a line for each row."""
+    """The names of the columns, a line for each row; a note has no room in it, and stands in a file beside it."""
     out = io.StringIO(newline="")
     writer = tables.writer(out, lineterminator="\n")
     writer.writerow(space.columns or [f"c{i}" for i in range(space.length)])
     writer.writerows([f"{v:.9g}" for v in row] for row in space.write(values.detach().cpu()).tolist())
-    return f"# {_told(note)}\n{out.getvalue()}".encode()
+    return out.getvalue().encode()
 
 
 def rows(values: Tensor, space: Table, note: Note) -> bytes:
     """The same of a table: words as words, nothing where a cell is missing."""
-    return sheet(list(space.names), texts(space.write(values.detach().cpu()), space), note)
+    return sheet(list(space.names), texts(space.write(values.detach().cpu()), space))
 
 
 def parquet(values: Tensor, space: Table, note: Note) -> bytes:
@@ -123,13 +128,13 @@ def parquet(values: Tensor, space: Table, note: Note) -> bytes:
     return out.getvalue()
 
 
-def sheet(names: list[str], lines: list[list[str]], note: Note) -> bytes:
+def sheet(names: list[str], lines: list[list[str]]) -> bytes:
     """Cells that are text already."""
     out = io.StringIO(newline="")
     writer = tables.writer(out, lineterminator="\n")
     writer.writerow(names)
     writer.writerows(lines)
-    return f"# {_told(note)}\n{out.getvalue()}".encode()
+    return out.getvalue().encode()
 
 
 def wav(values: Tensor, space: Sound, note: Note) -> bytes:

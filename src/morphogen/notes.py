@@ -77,6 +77,7 @@ _NOTES: dict[str, Callable[[bytes], str | bytes | None]] = {
     ".npz": _npz_note,
     ".wav": _wav_note,
     ".jsonl": _first_line,
-    ".csv": _first_line,
     ".parquet": _parquet_note,
+    ".csv": _first_line,  # as older files have it
+    ".provenance.json": _first_line,
 }

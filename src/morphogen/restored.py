@@ -42,6 +42,11 @@ class Restoration(Values):
     scores: dict[str, Any] = field(default_factory=dict)
     table: Sheet | None = None  # the table whose empty cells these values are for
 
+    @property
+    def suffix(self) -> str:
+        """Of a table the table again, filled."""
+        return super().suffix if self.table is None or not isinstance(self.space, Table) else ".csv"
+
     def frame(self, library: str | None = None) -> Any:
         """The whole table as a data frame, what was missing filled; columns that the model does not know as text."""
         if self.table is None or not isinstance(self.space, Table):
@@ -65,7 +70,7 @@ class Restoration(Values):
             return Values(sheet, self.space, columns, note=self.note).save(path, force=force)
         if self.table is not None and isinstance(self.space, Table) and path.suffix.lower() == ".csv":
             filled = fill_rows(self.table, self.space, torch.from_numpy(self.stored))
-            return [files.save_bytes(path, formats.sheet(*filled, self.note), force=force)]
+            return files.save_bytes(path, formats.sheet(*filled), force=force, note=self.note)
         return Values(self.x, self.space, note=self.note).save(path, force=force)
 
     def __str__(self) -> str:
