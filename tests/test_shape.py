@@ -19,7 +19,7 @@ FILES = {str(path.relative_to(ROOT)): path for path in sorted(ROOT.rglob("*.py")
 # open run that has them as methods meet at call time only.)
 SHELVES = ("nets", "families", "priors", "terms", "games", "penalties", "habits", "augments", "guides", "lessons",
           "data", "metrics", "oddities", "damages")  # fmt: skip
-FLOORS = {"errors": 0, "core": 1, **dict.fromkeys(SHELVES, 2), "models": 3, "tasks": 5}
+FLOORS = {"errors": 0, "atomic": 0, "core": 1, **dict.fromkeys(SHELVES, 2), "models": 3, "tasks": 5}
 FLOORS |= dict.fromkeys(
     ("api", "cli", "usage", "completion", "server", "studio", "said", "opened", "sklearn", "__main__", "__init__"), 6
 )

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from morphogen.errors import MorphogenError
-from morphogen.run_checks import sane_record
+from morphogen.errors import MorphogenError, UserError
+from morphogen.run_checks import check_scores, sane_record
 
 __all__ = ["course", "last_of", "nested", "records", "scores", "sparkline", "state_of"]
 
@@ -33,13 +33,14 @@ def records(path: Path) -> list[dict[str, Any]]:
 
 def scores(run: Path) -> list[dict[str, Any]]:
     """The records of RUN/scores.json: each a `metric`, its numbers, and the `protocol` by which they were found."""
-    try:
-        held = json.loads((run / SCORES).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+    path = run / SCORES
+    if not path.is_file():
         return []
-    return (
-        [record for record in held if isinstance(record, dict) and "metric" in record] if isinstance(held, list) else []
-    )
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read: {error}; restore it, or delete it to score anew") from None
+    return check_scores(held, path)
 
 
 def last_of(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

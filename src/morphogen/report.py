@@ -15,12 +15,11 @@ from typing import Any
 
 from morphogen import __version__, disk
 from morphogen import recipe as recipes
-from morphogen.errors import UserError
 from morphogen.escape import fenced, inline_code, markdown
 from morphogen.history import SCORES, course, last_of, sparkline
+from morphogen.history import scores as recorded
 from morphogen.progress import duration, speed
 from morphogen.run import WEIGHTS, Run
-from morphogen.run_checks import check_scores
 
 __all__ = ["course", "last_of", "sparkline", "write"]
 
@@ -30,7 +29,7 @@ SAMPLE = re.compile(r"step-[0-9]+\.[a-z]+")
 
 def write(run: Run, sections: Mapping[str, Any] | None = None) -> Path:
     """Keep new scores beside the old, and make the report anew from all that is there."""
-    kept = {_key(str(record["metric"]), record): record for record in _kept(run)}
+    kept = {_key(str(record["metric"]), record): record for record in recorded(run.path)}
     kept |= {_key(name, facts): {"metric": name, **facts} for name, facts in (sections or {}).items()}
     scores = list(kept.values())
     if sections:
@@ -38,17 +37,6 @@ def write(run: Run, sections: Mapping[str, Any] | None = None) -> Path:
     parts = [_head(run), _data(run), _recipe(run), _training(run), _told(run, scores), _samples(run), _foot(run)]
     disk.write(run.path / REPORT, "\n".join(part for part in parts if part))
     return run.path / REPORT
-
-
-def _kept(run: Run) -> list[dict[str, Any]]:
-    path = run.path / SCORES
-    if not path.is_file():
-        return []
-    try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read: {error}; restore it, or delete it to score anew") from None
-    return check_scores(held, path)
 
 
 def _key(name: str, facts: Mapping[str, Any]) -> str:

@@ -118,6 +118,8 @@ def sane_record(record: Any) -> dict[str, Any] | None:
 
 def check_scores(scores: Any, where: Path) -> list[dict[str, Any]]:
     """Scores as a list: each a table with its metric, and a protocol that is a table."""
+    if isinstance(scores, dict):  # by name, as an earlier version wrote them
+        scores = list(scores.values())
     if not isinstance(scores, list):
         raise UserError(f"{where} is damaged: it is not a list; restore it, or delete it to score anew")
     for number, score in enumerate(scores):

@@ -21,6 +21,7 @@ from morphogen.data.find import open_data
 from morphogen.errors import UserError
 from morphogen.plan import Plan
 from morphogen.run import Run
+from morphogen.tasks.look import compare
 from morphogen.train import Progress
 
 NASTY = "\x1b]0;owned\x07\x1b[31mred\x9b1m\u202egnp.exe\u2066\x7f\r\n# head\n```\n<script>alert(1)</script>"
@@ -266,7 +267,8 @@ def test_lines_of_a_log_of_another_kind_break_nothing(line: str, run: Path, caps
 
 
 @pytest.mark.parametrize(("content", "word"), [
-    ("{}", "not a list"), ("{", "cannot be read"), ("[7]", "record 0 is no score"), ("[{}]", "record 0 is no score"),
+    ("7", "not a list"), ('{"a": 7}', "record 0 is no score"), ("{", "cannot be read"),
+    ("[7]", "record 0 is no score"), ("[{}]", "record 0 is no score"),
     ('[{"metric": "m", "protocol": 7}]', "protocol of record 0"), ('[{"metric": 7}]', "record 0 is no score"),
     ("[" * 100_000, "cannot be read"), ("[" + "9" * 5000 + "]", "cannot be read"),
 ])  # fmt: skip
@@ -275,6 +277,8 @@ def test_scores_of_another_kind_are_named(content: str, word: str, run: Path) ->
     with pytest.raises(UserError, match=word) as error:
         report.write(Run.open(run))
     assert str(run / "scores.json") in str(error.value)
+    with pytest.raises(UserError, match=word):
+        compare([str(run), str(run)])
     assert (run / "scores.json").read_text() == content
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from morphogen.atomic import placed
 from morphogen.data.dataset import Store
 from morphogen.data.fetch import cache_folder, keep
 from morphogen.data.pictures import Refused
@@ -99,27 +98,19 @@ def _in_memory(decoded: Iterator[Decoded], count: int, shape: tuple[int, int, in
 
 def _in_file(decoded: Iterator[Decoded], shape: tuple[int, int, int], path: Path) -> Album:
     """Decode into another name, then rename; what was refused is written beside it first."""
-    partial = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:16]}.")
-        with os.fdopen(handle, "wb") as file:
+        with placed(path, force=True) as file:
             file.write(bytes(HEADER))
             taken = _take(decoded, lambda pixels: _write(file, pixels))
             file.seek(0)
             file.write(_header((len(taken.hashes), *shape)))
-            file.flush()
-            os.fsync(file.fileno())
-        facts = vars(taken) | {"values": taken.values.tolist(), "own": taken.own.tolist()}
-        keep(path.with_suffix(".json"), json.dumps(facts).encode())
-        os.replace(partial, path)
+            facts = vars(taken) | {"values": taken.values.tolist(), "own": taken.own.tolist()}
+            keep(path.with_suffix(".json"), json.dumps(facts).encode())
     except OSError as error:
         raise Failure(
             f"{path} could not be written: {error.strerror}; set XDG_CACHE_HOME to a folder with room"
         ) from None
-    finally:
-        with suppress(OSError):
-            os.unlink(partial or "")
     return taken.of(FileStore(path))
 
 

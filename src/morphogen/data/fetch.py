@@ -10,7 +10,6 @@ import hashlib
 import io
 import os
 import sys
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from morphogen.atomic import placed, sweep
 from morphogen.errors import Failure, UserError
 
 __all__ = ["Remote", "cache_folder", "data_folders", "find", "keep", "locate", "unpacked"]
@@ -124,17 +124,9 @@ def keep(path: Path, content: bytes) -> Path:
     """Write under another name, then rename: a file under its own name is whole."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(partial)
-            raise
+        sweep(path.parent)
+        with placed(path, force=True) as file:
+            file.write(content)
     except OSError as error:
         raise Failure(
             f"{path} could not be written: {error.strerror}; set XDG_CACHE_HOME to a folder with room"
