@@ -13,6 +13,7 @@ half: what is kept grows with n, not with n^2.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,7 @@ from morphogen.metrics.jackknife import HALVED, blocks_of, half_samples, halves
 
 __all__ = ["Coverage", "coverage", "of_parts", "radii"]
 
-ROWS = 250  # of which distances to a block are held at once: what fits into a core's cache is four times as fast
+ROWS, COLUMNS = 250, 1000  # distances that are held at once: what fits into a core's cache is four times as fast
 MEANING = {
     "precision": "share of samples within the reference's balls",
     "recall": "share of the reference within the samples' balls",
@@ -73,54 +74,57 @@ def coverage(samples: Seen, reference: Seen, *, k: int = 5, seed: int = 0) -> Co
 
 def of_parts(x: list[Tensor], y: list[Tensor], k: int, parts: list[list[bool]]) -> dict[str, list[float]]:
     """The four numbers of some blocks of both sets, for each of the parts."""
-    mine, theirs = _radii(x, k, parts), _radii(y, k, parts)
-    inside = [torch.zeros(len(parts), len(block)) for block in x]  # the reference's balls that hold the sample
-    caught = [torch.zeros(len(parts), len(block), dtype=torch.bool) for block in y]  # in a sample's ball
-    holds = [torch.zeros(len(parts), len(block), dtype=torch.bool) for block in y]  # its own ball holds a sample
-    for p, some in enumerate(x):
-        for q, others in enumerate(y):
-            both = [number for number, part in enumerate(parts) if part[p] and part[q]]
-            for at in range(0, len(some), ROWS):
-                rows = slice(at, at + ROWS)
-                apart = square_distances(some[rows], others)
-                for number in both:
-                    within = apart <= theirs[q][number]
-                    inside[p][number, rows] += within.sum(1)
-                    holds[q][number] |= within.any(0)
-                    caught[q][number] |= (apart <= mine[p][number, rows, None]).any(0)
+    (x_all, x_kept), (y_all, y_kept) = _whole(x, parts), _whole(y, parts)
+    mine, theirs = _radii(x_all, k, x_kept), _radii(y_all, k, y_kept)
+    inside = torch.zeros(x_kept.shape)  # the reference's balls that hold the sample
+    caught, holds = torch.zeros(y_kept.shape).bool(), torch.zeros(y_kept.shape).bool()  # in a ball; its own holds one
+    for rows, columns, apart in _tiles(x_all, y_all):
+        for part in range(len(parts)):
+            down, across = (each[part].nonzero().squeeze(1) for each in (x_kept[:, rows], y_kept[:, columns]))
+            near = apart[down][:, across]
+            down, across = down + rows.start, across + columns.start
+            within = near <= theirs[part, across]
+            inside[part, down] += within.sum(1)
+            holds[part, across] |= within.any(0)
+            caught[part, across] |= (near <= mine[part, down, None]).any(0)
     said = {
-        "precision": [each > 0 for each in inside], "recall": caught,
-        "density": [each / k for each in inside], "coverage": holds,
+        "precision": (inside > 0, x_kept), "recall": (caught, y_kept),
+        "density": (inside / k, x_kept), "coverage": (holds, y_kept),
     }  # fmt: skip
-    return {name: [_mean(each, number, part) for number, part in enumerate(parts)] for name, each in said.items()}
+    return {
+        name: [float(each[part, kept[part]].double().mean()) for part in range(len(parts))]
+        for name, (each, kept) in said.items()
+    }
 
 
-def _mean(said: list[Tensor], number: int, part: list[bool]) -> float:
-    return float(torch.cat([each[number] for each, kept in zip(said, part, strict=True) if kept]).double().mean())
+def _whole(blocks: list[Tensor], parts: list[list[bool]]) -> tuple[Tensor, Tensor]:
+    """All rows of the blocks, and which of them are in each of the parts."""
+    sizes = torch.tensor([len(block) for block in blocks])
+    return torch.cat(blocks), torch.tensor(parts).repeat_interleave(sizes, 1)
 
 
-def _radii(x: list[Tensor], k: int, parts: list[list[bool]]) -> list[Tensor]:
-    """The squared distance of each row to its k-th neighbour in each of the parts, (parts, rows) of each block."""
-    said = []
-    for p, some in enumerate(x):
-        near = torch.cat([_nearest(some, others, k, own=p == q) for q, others in enumerate(x)], 1)
-        sizes = [min(k, len(others)) for others in x]
-        kept = [torch.tensor(part).repeat_interleave(torch.tensor(sizes)) for part in parts]
-        said.append(torch.stack([near[:, some].topk(k, largest=False).values[:, -1] for some in kept]))
-    return said
-
-
-def _nearest(x: Tensor, y: Tensor, k: int, own: bool) -> Tensor:
-    """The squared distances of each row of x to its k nearest rows of y; nobody is their own neighbour."""
-    near = []
+def _tiles(x: Tensor, y: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
+    """The squared distances of all rows of x to all of y, a few at a time, and where they belong."""
     for at in range(0, len(x), ROWS):
-        apart = square_distances(x[at : at + ROWS], y)
-        if own:
-            apart.diagonal(at).fill_(torch.inf)
-        near.append(apart.topk(min(k, len(y)), largest=False).values)
-    return torch.cat(near)
+        for start in range(0, len(y), COLUMNS):
+            rows, columns = slice(at, at + ROWS), slice(start, start + COLUMNS)
+            yield rows, columns, square_distances(x[rows], y[columns])
+
+
+def _radii(x: Tensor, k: int, kept: Tensor) -> Tensor:
+    """The squared distance of each row to its k-th neighbour in each of the parts, (parts, rows)."""
+    best = torch.full((*kept.shape, k), torch.inf, dtype=torch.float64)
+    for rows, columns, apart in _tiles(x, x):
+        own = torch.arange(len(apart)) + rows.start - columns.start
+        here = (own >= 0) & (own < apart.shape[1])
+        apart[here.nonzero().squeeze(1), own[here]] = torch.inf  # nobody is their own neighbour
+        for part in range(len(kept)):
+            near = apart[:, kept[part, columns]]
+            near = near.topk(min(k, near.shape[1]), largest=False).values
+            best[part, rows] = torch.cat([best[part, rows], near], 1).topk(k, largest=False).values
+    return best[:, :, -1]
 
 
 def radii(x: Tensor, k: int) -> Tensor:
     """The squared distance of each row to its k-th neighbour."""
-    return _radii([x], k, [[True]])[0][0]
+    return _radii(x, k, torch.ones(1, len(x), dtype=torch.bool))[0]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, cast, runtime_checkable
 
 import torch
 from pydantic import NonNegativeInt, PositiveInt
@@ -96,11 +96,12 @@ class stacked(Model):
     def choose(self) -> None:
         """Keep the codes whose centres vary most over what the lower model makes."""
         if self.kept is not None:
-            training, _ = self.lower.training, self.lower.eval()
+            lower = cast("Model", self.lower)
+            training, _ = lower.training, lower.eval()
             with noise.source(Noise(0, "codes that say something")):
                 spread = self.lower.encode(self.lower.sample(TRIED)).std(0)
             self.kept.copy_(spread.topk(len(self.kept)).indices.sort().values)
-            self.lower.train(training)
+            lower.train(training)
 
     def shown(self, codes: Tensor) -> Tensor:
         """Of the lower's codes, those that the upper model sees."""
