@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import types
+import zipfile
 import zlib
 
 import numpy as np
@@ -179,6 +180,20 @@ def test_a_list_of_single_bytes_costs_no_minutes():
         assert (np.asarray(back) == rows).all()
     with pytest.raises(UserError, match="does not fit"):
         from_kept(to_kept(kept, 0), 550, 550, 1)
+
+
+def test_an_npz_that_unpacks_to_gigabytes_stays_as_it_is(tmp_path):
+    """Nothing of it is unpacked; it comes back as the file that it was."""
+    with zipfile.ZipFile(tmp_path / "b.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as held:
+        head = io.BytesIO()
+        np.lib.format.write_array_header_1_0(head, {"descr": "|u1", "fortran_order": False, "shape": (60_000_000, 1)})
+        held.writestr("x.npy", head.getvalue() + bytes(60_000_000))
+    began = time.process_time()
+    said = pack([tmp_path / "b.npz"], tmp_path / "x.mgn", Fake())
+    assert time.process_time() - began < 1
+    assert said["coded_by_the_model"] == 0
+    unpack(tmp_path / "x.mgn", tmp_path / "out", fake_of)
+    assert (tmp_path / "out" / "b.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
 def test_png_that_is_none(tmp_path):

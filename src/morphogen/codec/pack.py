@@ -23,6 +23,7 @@ from morphogen.codec.blocks import BYTES, Coder, Learned
 from morphogen.codec.chunks import MEBI
 from morphogen.codec.names import Names, shown
 from morphogen.codec.pictures import AsBytes, Item, Looker
+from morphogen.data.npz import RATIO, SURE
 from morphogen.errors import Failure, UserError
 
 __all__ = ["Told", "Way", "pack", "read_back", "report", "target", "written"]
@@ -212,7 +213,11 @@ def _arrays(file: BinaryIO) -> list[str]:
     """The names in a sound .npz that has bytes, as pictures are, in one of its arrays; else none."""
     try:
         with zipfile.ZipFile(file) as held:
-            names = [info.filename for info in held.infolist()]
+            listed = held.infolist()
+            names = [info.filename for info in listed]
+            bomb = sum(info.file_size for info in listed) > max(SURE, RATIO * os.fstat(file.fileno()).st_size)
+            if bomb or any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in listed):
+                return []
             Names(names)
             if held.testzip() is None and all(name.endswith(".npy") for name in names):
                 return names if any(b"'descr': '|u1'" in held.open(name).read(128) for name in names) else []

@@ -23,7 +23,18 @@ from numpy.typing import NDArray
 from morphogen.data.pictures import shown
 from morphogen.errors import UserError
 
-__all__ = ["X_NAMES", "Y_NAMES", "Arrays", "Header", "examples_in", "labels_in", "read_header", "read_npy"]
+__all__ = [
+    "RATIO",
+    "SURE",
+    "X_NAMES",
+    "Y_NAMES",
+    "Arrays",
+    "Header",
+    "examples_in",
+    "labels_in",
+    "read_header",
+    "read_npy",
+]
 
 Values = NDArray[Any]
 MEMORY = 2.0  # gigabytes that one array may take, where nobody says otherwise
