@@ -251,6 +251,31 @@ class Liar(Fake):
         return np.frombuffer(raw, np.uint8).reshape(shape) if type(raw) is bytes and len(raw) == tiles.size else raw
 
 
+class Other(Fake):
+    """Decodes one number of the last tile otherwise; counts the tiles that it is asked for."""
+
+    wrong, asked = 1, 0
+
+    def decode(self, data, shape):
+        self.asked += shape[0]
+        tiles = super().decode(data, shape).copy()
+        tiles[-1, -1, -1, -1] += self.wrong
+        return tiles
+
+
+@pytest.mark.parametrize("count", [50, 2000])
+@pytest.mark.parametrize("paranoid", [False, True])
+def test_another_implementation_decodes_some_of_every_block(tmp_path, count, paranoid):
+    np.save(tmp_path / "x.npy", np.cumsum(np.ones((count, 64), np.uint8), 1, np.uint8).reshape(count, 8, 8))
+    oracle = Other()
+    said = pack([tmp_path / "x.npy"], tmp_path / "x.mgn", Fake(), oracle=oracle, paranoid=paranoid)
+    assert said["fallbacks"] == {"the oracle decodes it differently": 1}
+    oracle.wrong = oracle.asked = 0
+    said = pack([tmp_path / "x.npy"], tmp_path / "x.mgn", Fake(), oracle=oracle, paranoid=paranoid, force=True)
+    assert said["blocks"]["learned"] == 1
+    assert oracle.asked == (count if paranoid or count == 50 else 8192 // 64)
+
+
 def sabotaged(home, seeds):
     grey, colour = smooth(40, 8, 8, 1), smooth(20, 9, 3)
     home.mkdir()
