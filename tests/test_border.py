@@ -123,7 +123,7 @@ def test_every_task_runs_on_every_space(do, runs, space, name):
 
 def test_no_task_is_left_out():
     elsewhere = {"train", "resume", "decode", "runs", "recipes", "data", "tasks", "recipe", "checks"}
-    elsewhere |= {"compare", "prune"}  # tests/test_catalogue.py
+    elsewhere |= {"compare", "prune", "completion"}  # tests/test_catalogue.py, test_completion.py
     archives = {"compress", "decompress", "contents"}  # tests/test_archive.py
     edits = {"direction", "directions", "edit", "combine", "exchange", "mix"}  # tests/test_edit.py
     made = {"augment", "worth", "resemble"}  # tests/test_augment.py, test_tables.py

@@ -10,7 +10,8 @@ __all__ = ["Facts", "Rows", "readable"]
 
 
 class Facts(dict[str, Any]):
-    """A dict whose words on a screen are a table; `view`, where it is given, is what a person sees in its place."""
+    """A dict whose words on a screen are a table; `view`, where it is given, is what a person sees in its place, words
+    as they are."""
 
     def __init__(self, facts: Mapping[str, Any], view: Any = None) -> None:
         super().__init__(facts)
@@ -19,7 +20,7 @@ class Facts(dict[str, Any]):
     def __repr__(self) -> str:
         from morphogen.said import table
 
-        return table(dict(self) if self.view is None else self.view)
+        return self.view if isinstance(self.view, str) else table(dict(self) if self.view is None else self.view)
 
     def _repr_html_(self) -> str:
         return _html(dict(self) if self.view is None else self.view)

@@ -41,7 +41,7 @@ def tell(task: Task, run: OpenRun | None, result: Any, output: Mapping[str, Any]
             print(clean(result["remark"]))
     else:
         view = getattr(result, "view", None)
-        print(table(result if view is None else view))
+        print(view if isinstance(view, str) else table(result if view is None else view))
 
 
 def as_object(result: Any, name: str = "result") -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from morphogen.tasks.task import task
 
-__all__ = ["checks", "data", "recipe", "recipes", "tasks"]
+__all__ = ["checks", "completion", "data", "recipe", "recipes", "tasks"]
 
 
 @task
@@ -129,6 +129,23 @@ def checks() -> dict[str, Any]:
         "packages": _versions(),
         "data": _found(),
     }
+
+
+@task
+def completion(shell: Literal["bash", "zsh", "fish"]) -> dict[str, Any]:
+    """Completion in a shell: commands, options, recipes, data sets, settings and runs. Prints a script for the shell to
+    read when it starts: eval "$(morphogen completion bash)" in ~/.bashrc.
+
+    shell: bash, zsh or fish
+
+    morphogen completion bash
+    morphogen completion fish
+    """
+    from morphogen.completion import script
+    from morphogen.facts import Facts
+
+    made = script(shell)
+    return Facts({"shell": shell, "script": made}, made)
 
 
 def _processor() -> str:
