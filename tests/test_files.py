@@ -188,7 +188,7 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(UserError, match="no file"):
         files.load_examples(tmp_path / "nowhere.png", Image(4, 4))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="holds no file"):
+    with pytest.raises(UserError, match="holds no picture"):
         files.load_examples(tmp_path / "empty", Image(4, 4))
 
 

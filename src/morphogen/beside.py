@@ -10,24 +10,30 @@ import torch
 from torch import Tensor
 
 from morphogen.core.batch import BLANK
-from morphogen.data.labels import NAMES
+from morphogen.data.labels import read_table
 from morphogen.data.npz import Arrays, labels_in
+from morphogen.data.sorting import class_words, split_words
 from morphogen.errors import UserError
 
 __all__ = ["labels_at_hand", "labels_beside"]
 
 
 def labels_beside(
-    paths: Sequence[Path], names: Sequence[str], classes: Sequence[str]
+    paths: Sequence[Path],
+    names: Sequence[str],
+    classes: Sequence[str],
+    level: int | None = None,
+    table: Path | None = None,
 ) -> tuple[Tensor | None, tuple[str, ...]]:
     """The class of each example and what the classes are called: as `classes` are, where these hold all there is.
 
-    `names` are what the files are called that the examples came from, in order.
+    `names` are what the files are called that the examples came from, in order; `level` says which folders are classes,
+    as for training, and `table` names the classes of the files of one folder.
     """
     words: list[str] = []
     for path in paths:
         mine = [name for name in names[len(words) :] if _of(path, name)]
-        words += _in_array(path, len(mine)) if path.suffix.lower() == ".npz" else _by_folder(path, mine)
+        words += _in_array(path, len(mine)) if path.suffix.lower() == ".npz" else _by_folder(path, mine, level, table)
     return _numbered(words, classes) if len(words) == len(names) else (None, ())
 
 
@@ -66,11 +72,14 @@ def _in_array(path: Path, count: int) -> list[str]:
     return ["" if word == str(BLANK) else word for word in said]
 
 
-def _by_folder(path: Path, mine: Sequence[str]) -> list[str]:
-    """The folder below the one that was named; of a single folder none, since it says nothing apart."""
+def _by_folder(path: Path, mine: Sequence[str], level: int | None, table: Path | None) -> list[str]:
+    """What the folders below the one that was named say, or the table; of a single class none, since it says nothing
+    apart."""
     if not path.is_dir():
         return [""] * len(mine)
-    below = [Path(name).relative_to(path).parts for name in mine]
-    tops = [parts[0] if len(parts) > 1 else "" for parts in below]
-    words = ["" if top.lower() in NAMES else top for top in tops]
-    return words if len(set(words) - {""}) > 1 else [""] * len(mine)
+    below = [Path(name).relative_to(path).as_posix() for name in mine]
+    if table is not None:
+        told = read_table(table)
+        return [told.get(name, "") for name in below]
+    words = class_words(split_words(below)[1], level)
+    return words if words is not None and len(set(words) - {""}) > 1 else [""] * len(mine)

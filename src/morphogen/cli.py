@@ -134,6 +134,11 @@ def _performed(task: Task, path: Any, said: dict[str, Any]) -> tuple[Any, Any]:
     if not task.of_a_run:
         return None, task.function(**task.read(said))
     from morphogen.opened import OpenRun
+    from morphogen.said import clean
 
     opened = OpenRun(path)
-    return opened, opened.perform(task, said)
+    result = opened.perform(task, said)
+    if os.environ.get("RANK", "0") == "0":
+        for words in opened.told:
+            print(clean(words), file=sys.stderr)
+    return opened, result

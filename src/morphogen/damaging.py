@@ -91,7 +91,7 @@ def _large(tile: Space, said: Any, damage: str, n: int | None, harm: bool, where
     space = large_space(tile, height * times, width * times)
     chained = chain(space, read_damage(damage))
     of = space if harm else chained.left
-    stored, named = files.load_examples([Path(word) for word in words][:n], of)
+    stored, named = files.load_examples([Path(word) for word in words][:n], of, remedy="pictures must be of one size")
     x = of.read(stored)
     return Damaged(chained(x) if harm else chained.read(x), chained, x if harm else None, None, named)
 
@@ -130,6 +130,7 @@ def _given(said: Any, damage: Chain, where: Path) -> tuple[Tensor, list[str]]:
         raise UserError(f"{words[0]} is whole: --harm damages it first; or name files that are damaged")
     ys: list[Tensor] = []
     named: list[str] = []
+    remedy = "resize it, or give --tiles, which restores larger pictures piece by piece"
     for word in words:
         path = Path(word)
         if path.suffix.lower() in (".npy", ".npz") and path.is_file() and (held := _floats(path)) is not None:
@@ -137,7 +138,7 @@ def _given(said: Any, damage: Chain, where: Path) -> tuple[Tensor, list[str]]:
             named += [str(path)] if len(ys[-1]) == 1 else [f"{path}[{i}]" for i in range(len(ys[-1]))]
             continue
         try:
-            stored, found = files.load_examples(path, damage.left)
+            stored, found = files.load_examples(path, damage.left, remedy=remedy)
         except UserError as error:
             raise UserError(f"{error}{_hint(damage)}") from None
         ys.append(damage.left.opened(damage.left.read(stored)))

@@ -15,15 +15,16 @@ from morphogen import files
 from morphogen.beside import labels_at_hand, labels_beside
 from morphogen.core.batch import Batch
 from morphogen.core.build import names as on_shelf
-from morphogen.core.space import Space
+from morphogen.core.space import Image, Space
 from morphogen.core.table import Table
 from morphogen.data.at_hand import as_numpy, unpacked
 from morphogen.data.batches import Batches
 from morphogen.data.dataset import Dataset, Split
-from morphogen.data.find import called, open_data
+from morphogen.data.find import called, open_data, resolve, sets
 from morphogen.data.fitting import fitted
 from morphogen.data.frames import sheet_of_frame
 from morphogen.data.rows import labels_of, read_labels, rows_of
+from morphogen.data.split import UNSPLIT
 from morphogen.data.stamp import digest
 from morphogen.data.stores import MemoryStore
 from morphogen.errors import UserError, did_you_mean
@@ -70,50 +71,111 @@ class Data:
     def facts(self) -> dict[str, Any]:
         """Which examples these are, for the protocol of a score."""
         said = {"data": self.data.name, "split": self.split, "n": len(self), "fingerprint": self.data.fingerprint[:16]}
+        said |= {"skipped": len(self.data.skipped)} if self.split == "given" and self.data.skipped else {}
         return said | ({"split_rule": self.data.protocol} if self.data.protocol else {})
 
+    def told(self) -> str:
+        """Which examples these are and of how many, in words."""
+        parts = [split for name, split in self.data.splits.items() if name != self.split]
+        if not parts:
+            return f"all {len(self):,} examples that were given" if len(self) > 1 else ""
+        total = len(self) if UNSPLIT in self.data.protocol else len(self) + sum(map(len, parts))
+        return f"{self.data.name}: the {self.split} split, {len(self):,} of {total:,} examples"
 
-def find_examples(run: Run, said: Any, *, split: str | None, label: int | None, fit: bool, binary: Any = None) -> Data:
-    """What was meant by a name, paths, an array or nothing (the run's own data), as the run's model takes it."""
+
+def find_examples(
+    run: Run,
+    said: Any,
+    *,
+    split: str | None,
+    label: int | None,
+    fit: bool,
+    binary: Any = None,
+    usual: str | None = None,
+) -> Data:
+    """What was meant by a name, paths, an array or nothing (the run's own data), as the run's model takes it. A path
+    means all that is there, however it is written; a part of it only where `split` asks for one. `usual`: the part of
+    a named set, or of the run's own data, where nobody asks."""
     if isinstance(said, Data):
         return said
     if said is None or (isinstance(said, (list, tuple)) and not said):
-        return _part(_own(run, binary), split)
+        return _part(_own(run, binary), split or usual)
     words = [said] if isinstance(said, (str, Path)) else said
-    names: list[str] | None = None
-    y: Tensor | None = None
-    classes: tuple[str, ...] = ()
     if isinstance(words, (list, tuple)) and all(isinstance(word, (str, Path)) for word in words):
-        if len(words) == 1 and (str(words[0]) in on_shelf("data") or str(words[0]) == called(run.recipe["data"])):
-            return _part(_named(run, str(words[0]), binary), split)
-        stored, names = _files(run, words, fit)
-        if label is None:
-            y, classes = _classes(run, [Path(word) for word in words], names)
-    elif isinstance(theirs := getattr(said, "space", None), Table) and isinstance(run.space, Table):
+        if len(words) == 1 and str(words[0]) in on_shelf("data"):
+            return _part(_named(run, str(words[0]), binary), split or usual)
+        if split is not None:
+            return _part(_at(run, words, binary), split)
+        data = _files(run, words, fit, label)
+    else:
+        data = _at_hand(run, said, label, fit)
+    if binary is not None:
+        raise UserError("binary is for sets known by name; files and arrays are taken as they are")
+    return data
+
+
+def _at_hand(run: Run, said: Any, label: int | None, fit: bool) -> Data:
+    """Rows of a table of ours, a data frame, or an array, with labels where they came with it."""
+    y: Tensor | None = None
+    known = tuple(str(name) for name in run.facts.get("classes") or ())
+    classes: tuple[str, ...] = ()
+    if isinstance(theirs := getattr(said, "space", None), Table) and isinstance(run.space, Table):
         stored = _columns(said.stored, theirs, run.space)
     elif (sheet := sheet_of_frame(said)) is not None and isinstance(run.space, Table):
         stored = rows_of(sheet, run.space, fit)
         target = run.recipe["data"].get("target")
-        y = labels_of([sheet], target, run.facts.get("classes") or ()) if target is not None and label is None else None
+        y = labels_of([sheet], target, known) if target is not None and label is None else None
     else:
         said, told = unpacked(said)
         stored = _stored(said, run)
         if label is None and told is not None:
-            y, classes = labels_at_hand(told, tuple(str(name) for name in run.facts.get("classes") or ()), len(stored))
-    if binary is not None:
-        raise UserError("binary is for sets known by name; files and arrays are taken as they are")
-    y = y if label is None else torch.full((len(stored),), label)
-    return _given(run, stored, names, y, classes or tuple(run.facts.get("classes") or ()))
+            y, classes = labels_at_hand(told, known, len(stored))
+    return _given(run, stored, None, _labelled(y, label, len(stored)), classes)
+
+
+def _labelled(y: Tensor | None, label: int | None, count: int) -> Tensor | None:
+    return y if label is None else torch.full((count,), label)
+
+
+def _at(run: Run, words: Sequence[str | Path], binary: str | None) -> Dataset:
+    """A folder or file as a set with splits, prepared as the run's own data was."""
+    if len(words) > 1:
+        raise UserError(f"split names a part of one set, and {len(words)} paths were given; leave --split out")
+    own: Mapping[str, Any] = run.recipe["data"]
+    if _is_own(run, Path(words[0])):
+        return _named(run, called(own), binary)
+    spec = resolve(words[0])
+    if spec["use"] == "folder" and isinstance(run.space, Image):
+        spec |= {"size": list(run.space.sites), "channels": run.space.channels}
+    how = binary or own.get("binary")
+    return as_of(open_data(spec | ({"binary": how} if how else {})), run.space, run.path)
+
+
+def _is_own(run: Run, path: Path) -> bool:
+    """Whether this is where the run's own data lies, however it is written."""
+    own = run.recipe["data"].get("path")
+    try:
+        return own is not None and path.expanduser().resolve() == Path(own).resolve()
+    except (OSError, RuntimeError, ValueError):
+        return False
 
 
 def _own(run: Run, binary: str | None) -> Dataset:
     """The data that the run was trained on; said aloud where it is not what it was."""
-    if binary is not None:
-        return _named(run, called(run.recipe["data"]), binary)
-    data = open_data(run.recipe["data"])
-    if data.fingerprint != run.facts["fingerprint"]:
+    own = run.recipe["data"]
+    if "path" in own and not _exists(Path(own["path"])):
         raise UserError(
-            f"the data of {run.path} has changed since it was trained (fingerprint {data.fingerprint[:12]}, was "
+            f"the data of {run.path}, {own['path']}, is not there; put it back, or give the examples that you mean: "
+            "a file, a folder or a set by name"
+        )
+    if binary is not None:
+        return _named(run, called(own), binary)
+    data = open_data(own)
+    if data.fingerprint != run.facts["fingerprint"]:
+        earlier = "split by hash of content" in str(run.facts.get("protocol")) and data.space == run.space
+        why = "or this version splits it otherwise than the one that trained it" if earlier else "since it was trained"
+        raise UserError(
+            f"the data of {run.path} has changed {why} (fingerprint {data.fingerprint[:12]}, was "
             f"{run.facts['fingerprint'][:12]}); name the data that you mean"
         )
     return data
@@ -145,12 +207,28 @@ def _part(data: Dataset, split: str | None) -> Data:
     return Data(data, split or there[0])
 
 
-def _files(run: Run, words: Sequence[str | Path], fit: bool) -> tuple[Tensor, list[str]]:
+def _files(run: Run, words: Sequence[str | Path], fit: bool, label: int | None) -> Data:
+    """All that files and folders hold; pictures of the run's own folder are fitted as they were for training."""
     for word in words:
         if not _exists(Path(word)):
-            known = [*on_shelf("data"), called(run.recipe["data"])]
-            raise UserError(f"there is no file and no data set {str(word)!r}; {did_you_mean(str(word), known)}")
-    return files.load_examples([Path(word) for word in words], run.space, fit=fit, array=run.facts.get("array"))
+            raise UserError(_absent(run, str(word)))
+    own = len(words) == 1 and _is_own(run, Path(words[0]))
+    paths, bad = [Path(word) for word in words], list[tuple[str, str]]()
+    remedy = "resize it, or give --fit, which resizes and crops pictures to that size"
+    array = run.facts.get("array")
+    stored, names = files.load_examples(paths, run.space, fit=fit or own, array=array, remedy=remedy, left_out=bad)
+    y, classes = (None, ()) if label is not None else _classes(run, paths, names, own)
+    data = _given(run, stored, names, _labelled(y, label, len(stored)), classes)
+    return replace(data, data=replace(data.data, skipped=bad))
+
+
+def _absent(run: Run, word: str) -> str:
+    """That there is nothing of this name or path, and what may have been meant."""
+    if Path(word).is_symlink():
+        return f"{word} is a link to something that is not there; name what it should lead to"
+    own = run.recipe["data"]
+    known = [*sets(), *([Path(own["path"]).name] if "path" in own else [])]
+    return f"there is no file and no data set {word!r}; {did_you_mean(word, known)}"
 
 
 def _exists(path: Path) -> bool:
@@ -176,19 +254,20 @@ def _stored(said: Any, run: Run) -> Tensor:
     return fitted(as_numpy(said), run.space, "the array", run.facts.get("array") or {})
 
 
-def _classes(run: Run, paths: Sequence[Path], names: Sequence[str]) -> tuple[Tensor | None, tuple[str, ...]]:
+def _classes(run: Run, paths: Sequence[Path], names: Sequence[str], own: bool) -> tuple[Tensor | None, tuple[str, ...]]:
     """Labels that lie beside the files; of classes that a label-conditional model does not know, none."""
-    own = tuple(str(name) for name in run.facts.get("classes") or ())
+    known, data = tuple(str(name) for name in run.facts.get("classes") or ()), run.recipe["data"]
     if isinstance(run.space, Table):
-        target = run.recipe["data"].get("target")
-        return (read_labels(paths, target, own), own) if target is not None and own else (None, ())
-    y, classes = labels_beside(paths, names, own)
-    return (None, ()) if run.recipe["model"].get("labelled") and classes != own else (y, classes)
+        target = data.get("target")
+        return (read_labels(paths, target, known), known) if target is not None and known else (None, ())
+    table = Path(data["table"]) if own and data.get("table") else None
+    y, classes = labels_beside(paths, names, known, data.get("class_level"), table)
+    return (None, ()) if run.recipe["model"].get("labelled") and classes != known else (y, classes)
 
 
 def _given(run: Run, stored: Tensor, names: list[str] | None, y: Tensor | None, classes: tuple[str, ...]) -> Data:
     """Examples at hand as a set with one split."""
     stamp = hashlib.sha256(digest(stored).encode()).hexdigest()
-    return Data(
-        Dataset("given", run.space, {"given": Split(MemoryStore(stored), y, names=names)}, stamp, classes), "given"
-    )
+    classes = classes or tuple(run.facts.get("classes") or ())
+    part = Split(MemoryStore(stored), y, names=names)
+    return Data(Dataset("given", run.space, {"given": part}, stamp, classes), "given")

@@ -7,6 +7,7 @@ in a file beside it, NAME.csv.provenance.json. Every write is atomic, and nothin
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from morphogen import formats, notes, readers
 from morphogen.atomic import may_write, sweep, write
 from morphogen.core.space import Image, Sound, Space, Tokens, Vector
 from morphogen.core.table import Table
+from morphogen.data.pictures import shown
+from morphogen.data.searching import holds_pictures
+from morphogen.data.taking import picture, pictures_in
 from morphogen.errors import UserError
 from morphogen.sheet import contact_sheet
 from morphogen.terminal import show
@@ -111,22 +115,52 @@ def load_examples(
     *,
     fit: bool = False,
     array: Mapping[str, Any] | None = None,
+    remedy: str = "resize it",
+    left_out: list[tuple[str, str]] | None = None,
 ) -> tuple[Tensor, list[str]]:
-    """A user's files as stored values of a model's space, and a name for each; `fit` resizes pictures, and `array` is
-    what the run remembers of the array that it was trained on (`run.facts`)."""
+    """A user's files as stored values of a model's space, and a name for each. Pictures in a folder that cannot be read
+    are said, and put into `left_out`.
+
+    `fit` resizes pictures; where one is of another size and it is not asked, `remedy` is what to do. `array` is what
+    the run remembers of the array that it was trained on (`run.facts`).
+    """
     listed = [paths] if isinstance(paths, (str, Path)) else list(paths)
     stored, names = [], []
-    for path in [found for word in listed for found in _files(Path(word), space)]:
-        ending = path.suffix.lower()
-        reader = readers.reader(ending, space, array)
-        if reader is None:
-            raise UserError(f"{path}: {space.kind} values are not read from {ending or 'a file without an ending'}")
-        rows = reader(path, space, fit)
-        stored.append(rows)
-        names += [str(path)] if len(rows) == 1 else [f"{path}[{i}]" for i in range(len(rows))]
+    for path in map(Path, listed):
+        if isinstance(space, Image) and path.is_dir() and holds_pictures(path):
+            rows, found, bad = pictures_in(path, space, fit, remedy)
+            stored.append(rows)
+            names += [str(path / name) for name in found]
+            _say(path, bad)
+            if left_out is not None:
+                left_out += bad
+            continue
+        for file in _files(path, space):
+            rows = _rows(file, space, fit, array, remedy)
+            stored.append(rows)
+            names += [str(file)] if len(rows) == 1 else [f"{file}[{i}]" for i in range(len(rows))]
     if not stored:
         raise UserError("no file to read; name at least one")
     return stored[0] if len(stored) == 1 else torch.cat(stored), names
+
+
+def _rows(file: Path, space: Space, fit: bool, array: Mapping[str, Any] | None, remedy: str) -> Tensor:
+    """The examples of one file. A picture may be called anything."""
+    ending = file.suffix.lower()
+    reader = readers.reader(ending, space, array)
+    if reader is not None:
+        return reader(file, space, fit)
+    if isinstance(space, Image):
+        return picture(file, space, fit, remedy)
+    raise UserError(f"{file}: {space.kind} values are not read from {ending or 'a file without an ending'}")
+
+
+def _say(folder: Path, bad: Sequence[tuple[str, str]]) -> None:
+    """One line for all that was left out."""
+    if bad:
+        few = "; ".join(f"{name}: {reason}" for name, reason in bad[:5])
+        more = f"; and {len(bad) - 5:,} others" if len(bad) > 5 else ""
+        print(f"morphogen: left out of {shown(folder)}: {few}{more}", file=sys.stderr)
 
 
 def _files(path: Path, space: Space) -> list[Path]:

@@ -55,6 +55,7 @@ class OpenRun(Verbs):
 
     def __init__(self, run: str | Path | Run) -> None:
         self.run = run if isinstance(run, Run) else _opened(run)
+        self.told: list[str] = []  # which examples the tasks so far were about
 
     @property
     def path(self) -> Path:
@@ -110,7 +111,7 @@ class OpenRun(Verbs):
         ready = dict(given)
         for argument in task.arguments:  # what stands for examples; the first is the run's own where nobody says
             if argument.type in OPENED and (argument is task.data or given[argument.name] is not None):
-                ready[argument.name] = self._examples(argument, given)
+                ready[argument.name] = self._examples(argument, given, said.get("split"))
         if "label" in ready:
             ready["label"] = self.label(given["label"])
         takes = inspect.signature(task.function).parameters
@@ -133,7 +134,7 @@ class OpenRun(Verbs):
         with torch.no_grad(), noise.source(Noise(seed, task.name)), machine.autocast(self.device, precision):
             yield
 
-    def _examples(self, argument: Argument, given: Mapping[str, Any]) -> Any:
+    def _examples(self, argument: Argument, given: Mapping[str, Any], split: str | None) -> Any:
         said = given[argument.name]
         if argument.type == "Given":
             return said
@@ -141,9 +142,11 @@ class OpenRun(Verbs):
             return self._codes(said)
         if isinstance(said, Data):
             return said
-        how = {name: given[name] for name in ("split", "fit", "binary")}
-        found = find_examples(self.run, said, label=self.label(given["label"]), **how)
-        return replace(found, named={argument.name: said, "label": given["label"]} | how)
+        how = {name: given[name] for name in ("fit", "binary")}
+        label = self.label(given["label"])
+        found = find_examples(self.run, said, label=label, split=split, usual=given["split"], **how)
+        self.told += [found.told()] if found.told() else []
+        return replace(found, named={argument.name: said, "label": given["label"], "split": split} | how)
 
     def _codes(self, said: Any) -> torch.Tensor:
         """Codes from files of `encode` (.npz, .npy, .csv) or from an array."""

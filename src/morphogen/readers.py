@@ -14,11 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from morphogen.core.space import Image, Sound, Space, Tokens, Vector
+from morphogen.core.space import Sound, Space, Tokens, Vector
 from morphogen.core.table import Table
-from morphogen.data.decoding import decode
 from morphogen.data.fitting import fitted_file
-from morphogen.data.pictures import SUFFIXES, Refused, glance, quiet, shown
+from morphogen.data.pictures import shown
 from morphogen.data.rows import read_rows
 from morphogen.data.sheet import ENDINGS
 from morphogen.errors import UserError
@@ -34,8 +33,6 @@ def reader(ending: str, space: Space, array: Mapping[str, Any] | None = None) ->
     array, if it was one."""
     if ending in (".npy", ".npz"):
         return lambda path, space, fit: fitted_file(path, space, shown(path), array or {})
-    if isinstance(space, Image) and ending in SUFFIXES:
-        return _read_picture
     if isinstance(space, Tokens) and ending in (".txt", ".jsonl"):
         return _read_text
     if isinstance(space, Vector) and ending == ".csv":
@@ -43,26 +40,6 @@ def reader(ending: str, space: Space, array: Mapping[str, Any] | None = None) ->
     if isinstance(space, Table) and ending in ENDINGS:
         return read_rows
     return _read_wav if isinstance(space, Sound) and ending == ".wav" else None
-
-
-def _read_picture(path: Path, space: Image, fit: bool) -> Tensor:
-    try:
-        with quiet():
-            seen = glance(path)
-            if (seen.width, seen.height) != (space.width, space.height) and not fit:
-                raise UserError(
-                    f"{shown(path)} is {seen.width} x {seen.height}, the model's pictures are "
-                    f"{space.width} x {space.height}; resize it, or give --fit, where a task takes it"
-                )
-            bytes_, _ = decode(path, space.width, space.height, space.channels)
-    except Refused as reason:
-        raise UserError(f"{shown(path)}: {reason}") from None
-    stored = torch.from_numpy(bytes_.copy())[None]
-    if space.levels == 256:
-        return stored
-    return (
-        stored.float().mul_((space.levels - 1) / 255).round_().to(torch.uint8 if space.levels < 256 else torch.uint16)
-    )
 
 
 def _read_text(path: Path, space: Tokens, fit: bool) -> Tensor:

@@ -18,14 +18,16 @@ from morphogen.data.binary import Binary, binarise
 from morphogen.data.dataset import Dataset, Split
 from morphogen.data.labels import few
 from morphogen.data.only import Only, only
+from morphogen.data.remedies import remedy
 from morphogen.data.split import UNSPLIT
 from morphogen.data.stamp import restamp
 from morphogen.errors import UserError, did_you_mean
 
-__all__ = ["called", "enough", "open_data", "open_with_default", "resolve"]
+__all__ = ["called", "enough", "open_data", "open_with_default", "resolve", "sets"]
 
 FEWEST = 8  # examples of all splits together
 ARRAYS, TABLES = (".npy", ".npz"), (".csv", ".tsv", ".parquet")
+KINDS = ("array", "folder", "given", "table")
 
 
 def common(
@@ -135,8 +137,15 @@ def _look(word: str) -> dict[str, Any]:
     if path.suffix.lower() in TABLES and path.is_file():
         return {"use": "table", "path": str(path)}
     if path.exists():
-        raise UserError(f"{word} is neither a folder of pictures nor one of {', '.join((*ARRAYS, *TABLES))}")
-    raise UserError(f"there is no data set and no file {word!r}; {did_you_mean(word, names('data'))}")
+        raise UserError(f"{word} {remedy(path)}")
+    if Path(word).is_symlink():
+        raise UserError(f"{word} is a link to something that is not there; name what it should lead to")
+    raise UserError(f"there is no data set and no file {word!r}; {did_you_mean(word, sets())}")
+
+
+def sets() -> list[str]:
+    """The names of sets, without those of the kinds that a person's own data is of."""
+    return [name for name in names("data") if name not in KINDS]
 
 
 def limited(data: Dataset, limit: int) -> Dataset:

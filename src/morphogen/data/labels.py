@@ -100,10 +100,10 @@ def _near(name: str, files: Collection[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else " in the folder; give the path below it, with /"
 
 
-def read_table(path: Path, files: Collection[str]) -> dict[str, str]:
+def read_table(path: Path, files: Collection[str] | None = None) -> dict[str, str]:
     """The labels of pictures, by relative path, from a CSV file with the columns `file` and `label`.
 
-    A file that is not named in it, or whose label is empty, has none.
+    A file that is not named in it, or whose label is empty, has none. `files`: those that it may name.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -128,7 +128,7 @@ def read_table(path: Path, files: Collection[str]) -> dict[str, str]:
         if len(row) != len(head):
             raise UserError(f"{path}, line {line}: {len(row)} columns, and the first line has {len(head)}")
         name = PurePosixPath(row[file].strip().replace("\\", "/")).as_posix()
-        if name not in files:
+        if files is not None and name not in files:
             raise UserError(f"{path}, line {line}: there is no picture {name!r}{_near(name, files)}")
         if name in found:
             raise UserError(f"{path}, line {line}: {name!r} stands there twice; leave one of the lines")

@@ -14,7 +14,7 @@ from pathlib import Path
 from morphogen.data.pictures import FOREIGN, SUFFIXES, Refused, Seen, glance, shown
 from morphogen.errors import UserError
 
-__all__ = ["Found", "complain", "others", "search"]
+__all__ = ["Found", "complain", "holds_pictures", "others", "search"]
 
 IGNORED = {"__macosx", "thumbs.db", "desktop.ini"}
 LOOKING = 4  # headers that are read at a time: each may unpack 64 MB of notes
@@ -47,6 +47,12 @@ def search(root: Path, strict: bool = False) -> Found:
     if not good:
         raise UserError(_nothing(root, skipped, rest))
     return Found(root, [name for name, _ in good], [look for _, look in good], skipped, rest)
+
+
+def holds_pictures(root: Path) -> bool:
+    """Whether there is a picture by its name in a folder, or nothing else either."""
+    files, rest = _walk(root)
+    return bool(files) or not set(rest) & NUMBERS
 
 
 def complain(root: Path, bad: Sequence[tuple[str, str]], strict: bool) -> None:

@@ -200,7 +200,8 @@ def _held_out(data: Data) -> tuple[list[Batch], str]:
     name = next((name for name in ("test", "valid") if name != data.split and data.data.splits.get(name)), None)
     if name is None:
         raise UserError(
-            f"{data.data.name} has no examples held out for testing; name a set that has (`morphogen data`)"
+            f"{data.data.name} has no examples held out for testing; name a set that has (`morphogen data`), or give "
+            "--split train with a folder, which is split then"
         )
     rest = Examples(data.data, name)
     return list(only(rest, known(rest)[0]).batches()), f"{data.data.name}/{name}"

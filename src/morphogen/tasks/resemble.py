@@ -81,7 +81,7 @@ def _rows(data: Data, split: str) -> Tensor:
     part = data.data.splits.get(split)
     if part is None or not len(part) or data.split == "train":
         raise UserError(
-            "resemble needs training rows and others that were held out; name a table with both, or no data"
+            "resemble needs training rows and others that were held out; name no data, or a table with --split test"
         )
     return part.x.gather(torch.arange(len(part)))
 

@@ -81,7 +81,11 @@ class Argument:
 
 # How data is opened: arguments that every task on data takes without naming them.
 OPENING = (
-    Argument("split", "str", help="the part of a named data set: train, valid or test (default)"),
+    Argument(
+        "split",
+        "str",
+        help="train, valid or test: only that part; default: of files all, of a set the test part",
+    ),
     Argument("label", "str", help="class of the given files, for a label-conditional model"),
     Argument(
         "binary",
