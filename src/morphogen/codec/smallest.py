@@ -116,7 +116,9 @@ def _reason(best: Tried, plain: list[Tried], by_model: Tried | None, model: int,
     if not plain[1].told.pictures:
         return f"{best.name}: {size}; the model codes none of these files"
     if by_model is None:
-        return f"{best.name}: {size}; the model alone takes {model:,}; {_estimate(plain[1], learned)}"
+        return f"{best.name}: {size}; the model alone takes {model:,}; {_estimate(plain[1], learned, best)}"
+    if not by_model.way.coder.counts["learned"]:
+        return f"{best.name}: {size}; the model gains nothing on these pictures"
     coded, profile = by_model.writer.size, by_model.writer.profile
     outside = f"; --reference would give {coded - profile:,}" if profile else ""
     held = f", {profile:,} of them the model itself" if profile else ""
@@ -125,7 +127,7 @@ def _reason(best: Tried, plain: list[Tried], by_model: Tried | None, model: int,
     return f"{best.name}: {size}; by the model {coded:,}{held}{outside}"
 
 
-def _estimate(pixels: Tried, learned: Learned) -> str:
+def _estimate(pixels: Tried, learned: Learned, best: Tried) -> str:
     """What the model would make of all, by the first of the pixels."""
     tiles = pixels.way.coder.tiles if isinstance(pixels.way.coder, Sampler) else None
     try:
@@ -134,7 +136,10 @@ def _estimate(pixels: Tried, learned: Learned) -> str:
         return f"{error}"
     units = sum(count * size_of(strip) for strip, count in pixels.writer.units.items() if strip != BYTES)
     beside = pixels.writer.size - sum(size for strip, size in pixels.writer.stored.items() if strip != BYTES)
-    return f"--reference would give about {beside + round(rate * units):,}"
+    about = beside + round(rate * units)
+    if about >= best.writer.size:
+        return "--reference would gain nothing, since the model says these pictures no better"
+    return f"--reference would give about {about:,}"
 
 
 @contextmanager
