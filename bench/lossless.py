@@ -42,7 +42,8 @@ APART, QUICK = 1000, 50  # pictures as files of their own; of a set, with --quic
 PLUGIN = HOME.parent / ".bench" / "jxl"
 MORPHOGEN = str(Path(sys.executable).with_name("morphogen"))
 HEAD = (
-    "set", "codec", "pictures", "bits/dim", "with its model", "a file each", "packs, MB/s", "unpacks, MB/s", "asked",
+    "set", "codec", "pictures", "whole file, bits/dim", "without its model", "a file each", "packs, MB/s",
+    "unpacks, MB/s", "asked",
 )  # fmt: skip
 
 
@@ -275,7 +276,7 @@ def codecs(ask: Ask) -> list[Table]:
         found = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
         ask.records.extend(found)
         ask.broken += [f"codecs, {name}, {r['codec']}: {r['broken']}" for r in found if "broken" in r]
-        table.rows += [row(record) for record in found if "codec" in record]
+        table.rows += sorted((row(record) for record in found if "codec" in record), key=size)
         table.notes += dict.fromkeys(f"{name}: {r['absent']}." for r in found if "absent" in r)
         table.notes += [note for r in found if "model" in r for note in amortised(r, found)]
     return [table]
@@ -287,10 +288,15 @@ def row(record: dict[str, Any]) -> Sequence[str]:
     if "broken" in record:
         return (*about, "FAILED", *[""] * (len(HEAD) - 4))
     ours = "model" in record
-    goal = f"< {ASKED[record['set']]:.2f}" if ours and record["set"] in ASKED else ""
-    whole = f"{record['whole']:.3f}" if ours else ""
+    goal = f"< {ASKED[record['set']]:.2f} without it" if ours and record["set"] in ASKED else ""
+    whole, bare = f"{record['whole' if ours else 'bits']:.3f}", f"{record['bits']:.3f}" if ours else ""
     apart = "" if ours else f"{record['apart']['bits']:.3f}"
-    return (*about, f"{record['bits']:.3f}", whole, apart, speed(record["packs"]), speed(record["unpacks"]), goal)
+    return (*about, whole, bare, apart, speed(record["packs"]), speed(record["unpacks"]), goal)
+
+
+def size(row: Sequence[str]) -> float:
+    """By what a row is sorted: all that has to be kept or sent, the smallest first, what failed last."""
+    return math.inf if row[3] == "FAILED" else float(row[3])
 
 
 def speed(found: float) -> str:

@@ -117,8 +117,8 @@ def test_the_table_has_a_row_for_every_codec(monkeypatch):
     ask = lossless.Asked([1], runs=[("mnist", "a")], sets=["mnist"])
     (table,) = lossless.codecs(ask)
     assert [len(row) for row in table.rows] == [len(table.head)] * 3
-    assert [row[1] for row in table.rows] == ["WebP, method 6", "JPEG XL", "ours, `a`, 1 thread"]
-    assert table.rows[2][3:] == ("1.000", "2.000", "", "2", "20", "< 1.11")
+    assert [row[1] for row in table.rows] == ["WebP, method 6", "ours, `a`, 1 thread", "JPEG XL"], "by the whole file"
+    assert table.rows[1][3:] == ("2.000", "1.000", "", "2", "20", "< 1.11 without it")
     assert ask.broken == ["codecs, mnist, JPEG XL: why"]
     assert table.notes[0] == "mnist: no cjxl."
     assert "takes 4,900 bytes; from 100 pictures on below WebP, method 6." in table.notes[1]
