@@ -70,7 +70,7 @@ class Optimiser:
         gradients = [p.grad for p in moving.values() if p.grad is not None]
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         found_inf = (norm < self.skip).logical_not().float()
-        scale = None if self.clip is None else (norm / self.clip).clamp_min(1.0)
+        scale = None if self.clip is None else (norm / self.clip).clamp_min(1.0).float()  # as the kernel takes it
         for decayed in (True, False):
             names = [name for name, p in moving.items() if (p.dim() > 1) == decayed]
             if names:

@@ -23,6 +23,7 @@ from morphogen.core import noise
 from morphogen.core.batch import Batch
 from morphogen.core.model import Model, Turn, teams
 from morphogen.core.noise import Noise
+from morphogen.core.precision import at_least_single
 from morphogen.data.batches import Batches
 from morphogen.data.dataset import Dataset
 from morphogen.errors import UserError
@@ -240,7 +241,7 @@ class Training(Recovery):
     def record(self, logs: dict[str, Tensor], seconds: float) -> dict[str, float] | None:
         """Add to the record under way; give it out when it is due."""
         for name, value in logs.items():
-            value = value.detach().float()
+            value = at_least_single(value.detach())
             self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
         self.counted += 1
         if self.step % self.plan.log_every and self.step != 1 and self.fraction < 1:

@@ -21,6 +21,7 @@ from morphogen.augments.shift import Share, pictures
 from morphogen.core import noise
 from morphogen.core.build import register
 from morphogen.core.game import Augment
+from morphogen.core.precision import at_least_single
 from morphogen.core.space import Space
 
 __all__ = ["ada"]
@@ -60,7 +61,7 @@ class ada(Augment):
         self.register_buffer("signal", torch.zeros(()))
 
     def learn(self, said_real: Tensor, said_fake: Tensor) -> Mapping[str, Tensor]:
-        real, fake = said_real.detach().float(), said_fake.detach().float()
+        real, fake = at_least_single(said_real.detach()), at_least_single(said_fake.detach())
         said = (real - (real.mean() + fake.mean()) / 2).sign().mean()
         if self.training:
             self.signal.lerp_(said.to(self.signal), 0.05)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from morphogen.core.build import Part
 from morphogen.core.distribution import Distribution
+from morphogen.core.precision import at_least_single
 from morphogen.core.space import Space, Vector
 from morphogen.errors import UserError
 
@@ -65,7 +67,7 @@ class Conditional(nn.Module):
         said = self.net(given, condition)
         if len(lead) != 1:
             said = said.unflatten(0, lead) if lead else said.squeeze(0)
-        of: Distribution = self.family(said if said.dtype.itemsize > 4 else said.float())
+        of: Distribution = self.family(at_least_single(said))
         return of
 
 
@@ -77,7 +79,7 @@ def one_hot(labels: Vector | None, y: Tensor | None) -> Tensor | None:
     if y is None:
         raise UserError("this model is conditional: it needs a label for each example")
     try:
-        return F.one_hot(y, labels.length).float() * math.sqrt(labels.length)
+        return F.one_hot(y, labels.length).to(torch.get_default_dtype()) * math.sqrt(labels.length)
     except RuntimeError:
         raise UserError("this model is told the label of each example, and some have none; leave those out") from None
 

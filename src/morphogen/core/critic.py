@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from morphogen.core.build import Part
 from morphogen.core.game import Guide
+from morphogen.core.precision import at_least_single
 from morphogen.core.space import Space, Vector
 
 __all__ = ["Critic", "held"]
@@ -67,7 +68,7 @@ class Critic(nn.Module):
         score: Tensor = self.last(features).squeeze(1)
         if self.table is not None and y is not None:
             score = score + (self.table(y.to(features.dtype)) * features).sum(1)
-        return score if score.dtype.itemsize > 4 else score.float()
+        return at_least_single(score)
 
     def forward(self, x: Tensor, y: Tensor | None = None, beside: Tensor | None = None) -> Tensor:
         return self.judge(self.features(x, beside), y)

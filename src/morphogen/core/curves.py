@@ -40,13 +40,13 @@ class Curves:
         return not self.at.shape[1]
 
     def scores_of(self, values: Tensor) -> Tensor:
-        """Numbers in their own units as scores, in float32; an atom as the one with half of it below."""
+        """Numbers in their own units as scores; an atom as the one with half of it below."""
         scores = along(values, self.units.to(values.device), self.scores.to(values.device))
         if not self.smooth:
             at, middle = self.at.to(values.device), self.middle.to(values.device)
             place = _place(at, values)
             scores = torch.where(_picked(at, place) == values, _picked(middle, place), scores)
-        return scores.float()
+        return scores.to(torch.get_default_dtype())
 
     def units_of(self, scores: Tensor) -> Tensor:
         """Scores as numbers in their own units, within the range that was seen, in float64."""

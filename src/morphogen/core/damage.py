@@ -107,7 +107,7 @@ class Damage(nn.Module):
 
     def known(self, y: Tensor) -> Tensor:
         """How much is known of each element of x, 0 to 1."""
-        seen = (~missing(y)).to(torch.float32)
+        seen = (~missing(y)).to(torch.get_default_dtype())
         return self.back(seen) * (self.left.size / self.space.size)
 
 

@@ -55,7 +55,7 @@ class Space:
 
     def read(self, stored: Tensor) -> Tensor:
         """Stored values, as they lie in memory or in a file, to what a model sees."""
-        return stored.to(torch.float32)
+        return stored.to(torch.get_default_dtype())
 
     def write(self, x: Tensor) -> Tensor:
         """What a model says, to values as they are stored: the inverse of `read` on the data's own values."""
@@ -102,7 +102,7 @@ class Image(Space):
 
     def read(self, stored: Tensor) -> Tensor:
         top = max(self.levels - 1, 1)
-        return stored.movedim(-1, -3).to(torch.float32).mul_(1.0 / top)
+        return stored.movedim(-1, -3).to(torch.get_default_dtype()).mul_(1.0 / top)
 
     def write(self, x: Tensor) -> Tensor:
         top = max(self.levels - 1, 1)
@@ -177,7 +177,7 @@ class Vector(Space):
         return Vector(self.length * count)
 
     def read(self, stored: Tensor) -> Tensor:
-        x = stored.to(torch.float32)
+        x = stored.to(torch.get_default_dtype())
         return (x - x.new_tensor(self.centre)) / x.new_tensor(self.scale) if self.centre else x
 
     def write(self, x: Tensor) -> Tensor:

@@ -117,9 +117,9 @@ class Table(Space):
 
     def read(self, stored: Tensor) -> Tensor:
         stored = stored.double()
-        seen = (~stored.isnan()).float()
+        seen = (~stored.isnan()).to(torch.get_default_dtype())
         cells = stored.index_select(-1, self.column_of.to(stored.device))
-        x = (cells == self.word_of.to(stored.device)).float()
+        x = (cells == self.word_of.to(stored.device)).to(torch.get_default_dtype())
         if len(self.numbers):
             x[..., self.starts[self.numbers]] = self.curves.scores_of(stored[..., self.numbers]).nan_to_num(0.0)
         for place, elements in self.wide:

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from morphogen.core.build import register
 from morphogen.core.game import Guide
+from morphogen.core.precision import at_least_single
 from morphogen.core.space import Vector
 from morphogen.errors import UserError
 
@@ -26,7 +27,7 @@ class auxiliary(Guide):
 
     def real(self, features: Tensor, y: Tensor | None) -> Tensor | None:
         assert y is not None
-        return F.cross_entropy(self.classify(features).float(), y.argmax(1), reduction="none")
+        return F.cross_entropy(at_least_single(self.classify(features)), y.argmax(1), reduction="none")
 
     def fake(self, features: Tensor, y: Tensor | None, z: Tensor) -> Tensor | None:
         return self.real(features, y)

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from morphogen.core.build import register
 from morphogen.core.game import Guide
+from morphogen.core.precision import at_least_single
 from morphogen.core.space import Vector
 from morphogen.errors import UserError
 
@@ -45,7 +46,7 @@ class information(Guide):
         self.read = nn.Linear(features, categories + numbers)
 
     def fake(self, features: Tensor, y: Tensor | None, z: Tensor) -> Tensor | None:
-        said = self.read(features).float()
+        said = at_least_single(self.read(features))
         k, end = self.categories, self.categories + self.numbers
         cost: Tensor = 0.5 * (said[:, k:] - z[:, k:end]).square().sum(1)
         return cost + F.cross_entropy(said[:, :k], z[:, :k].argmax(1), reduction="none") if k else cost

@@ -14,6 +14,7 @@ from morphogen.core import noise
 from morphogen.core.build import register
 from morphogen.core.conditional import Conditional
 from morphogen.core.game import Habit
+from morphogen.core.precision import at_least_single
 from morphogen.core.schedule import Weight
 from morphogen.core.space import Space
 from morphogen.errors import UserError
@@ -45,11 +46,11 @@ class pathlength(Habit):
         if not hasattr(net, "styled"):
             raise UserError('pathlength asks how a picture changes with its style; set model.net={use="style"}')
         style = net.styled(z, y)
-        picture = generator.family(net.paint(style).float()).centre
+        picture = generator.family(at_least_single(net.paint(style))).centre
         event = picture.dim() - 1
         ray = noise.normal(picture.shape, event=event, like=picture) / math.sqrt(math.prod(picture.shape[-2:]))
         (slope,) = torch.autograd.grad((picture * ray).sum(), style, create_graph=True)
-        length = slope.float().square().sum(1).sqrt()
+        length = at_least_single(slope).square().sum(1).sqrt()
         if self.training:
             self.mean.lerp_(length.detach().mean().to(self.mean), 1 - self.memory)
         cost: Tensor = (length - self.mean.clone()).square()

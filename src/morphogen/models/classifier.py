@@ -15,6 +15,7 @@ from morphogen.core.build import Augment, Lesson, Net, register
 from morphogen.core.lesson import Lecture
 from morphogen.core.lesson import Lesson as Cost
 from morphogen.core.model import Model, Turn
+from morphogen.core.precision import at_least_single
 from morphogen.core.space import Space, Vector
 from morphogen.errors import UserError
 
@@ -62,7 +63,7 @@ class classifier(Model):
     def classify(self, x: Tensor) -> Tensor:
         """log q(y|x)."""
         said: Tensor = self.net(x, None)
-        return torch.log_softmax(said if said.dtype.itemsize > 4 else said.float(), 1)
+        return torch.log_softmax(at_least_single(said), 1)
 
     def lecture(self, batch: Batch) -> Lecture:
         """A batch as it is learned from."""

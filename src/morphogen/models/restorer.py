@@ -23,6 +23,7 @@ from morphogen.core.distribution import Normal
 from morphogen.core.given import mended
 from morphogen.core.inference import Inference, Latent
 from morphogen.core.model import Model, Turn
+from morphogen.core.precision import at_least_single
 from morphogen.core.schedule import Weight, schedule
 from morphogen.core.space import Image, Space, Vector
 from morphogen.core.worded import one_of, shown
@@ -104,7 +105,7 @@ class restorer(Model):
         """p(x | y, z): a mixture about the guess for every element by itself."""
         n, c, height, width = guess.shape
         said = self.net.ascend(seen, lambda h: h + self.take(z.to(h.dtype)), (height, width))
-        said = said.float().reshape(n, c, self.mixture, NUMBERS, height, width) + self.at_first
+        said = at_least_single(said).reshape(n, c, self.mixture, NUMBERS, height, width) + self.at_first
         logits, mean, log_scale = (t.transpose(1, 2) for t in said.unbind(3))
         mean = mean + (2 * guess - 1).unsqueeze(1)
         flat = (n, self.mixture, 1, c * height, width)
@@ -190,5 +191,5 @@ def _quiet(inp: int, out: int, act: Activation) -> nn.Sequential:
 
 
 def _code(said: Tensor) -> Normal:
-    mean, log_scale = said.float().chunk(2, 1) if said.dtype.itemsize < 8 else said.chunk(2, 1)
+    mean, log_scale = at_least_single(said).chunk(2, 1)
     return Normal(mean.clamp(-FARTHEST, FARTHEST), log_scale.clamp(*SCALES), 3)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from morphogen.core.conditional import Family as Speaks
 from morphogen.core.distribution import Distribution, Normal
+from morphogen.core.precision import at_least_single
 from morphogen.core.space import Image
 from morphogen.errors import UserError
 from morphogen.nets.blocks import Activation, Residual, activation, conv
@@ -44,7 +45,7 @@ class Rung(nn.Module):
 
     def posterior(self, said: Tensor) -> Normal:
         """q(z | h, x)."""
-        mean, log_scale = (said if said.dtype.itemsize > 4 else said.float()).chunk(2, -3)
+        mean, log_scale = at_least_single(said).chunk(2, -3)
         return Normal(mean.clamp(-FARTHEST, FARTHEST), log_scale.clamp(*SCALES), 3)
 
     def take(self, h: Tensor, z: Tensor) -> Tensor:
@@ -169,6 +170,6 @@ class Pixels(Distribution):
         for piece in self.model.pieces:
             h = piece.reach(h)
             said = piece.say(h)
-            pieces.append(choose(piece, piece.family(said if said.dtype.itemsize > 4 else said.float())))
+            pieces.append(choose(piece, piece.family(at_least_single(said))))
             h = piece.take(h, pieces[-1].to(h.dtype))
         return pieces

@@ -23,6 +23,7 @@ from morphogen.core.critic import held
 from morphogen.core.distribution import tempered
 from morphogen.core.game import Augment as Glasses
 from morphogen.core.model import Model, Turn
+from morphogen.core.precision import at_least_single
 from morphogen.core.schedule import Weight, schedule
 from morphogen.core.space import Space, Vector
 from morphogen.errors import UserError
@@ -77,7 +78,7 @@ class sgan(Model):
     def weigh(self, features: Tensor) -> Tensor:
         """l_k of what was seen."""
         said: Tensor = self.critic["said"](features)
-        return said if said.dtype.itemsize > 4 else said.float()
+        return at_least_single(said)
 
     def classify(self, x: Tensor) -> Tensor:
         """log p(k | x, real)."""

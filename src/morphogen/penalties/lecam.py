@@ -11,6 +11,7 @@ from torch import Tensor
 
 from morphogen.core.build import register
 from morphogen.core.game import Bout, Penalty
+from morphogen.core.precision import at_least_single
 from morphogen.core.schedule import Weight
 from morphogen.core.space import Space
 
@@ -37,7 +38,7 @@ class lecam(Penalty):
         self.register_buffer("means", torch.zeros(2))  # of real, of made-up
 
     def forward(self, bout: Bout) -> Tensor:
-        said = torch.stack([bout.said_real.detach().float().mean(), bout.said_fake.detach().float().mean()])
+        said = torch.stack([at_least_single(said.detach()).mean() for said in (bout.said_real, bout.said_fake)])
         if self.training:
             self.means.lerp_(said.to(self.means), 1 - self.memory)
         real, fake = self.means.clone()

@@ -19,6 +19,7 @@ from morphogen.core.critic import Critic, held
 from morphogen.core.game import Bout
 from morphogen.core.inference import Inference
 from morphogen.core.model import Model, Turn
+from morphogen.core.precision import at_least_single
 from morphogen.core.schedule import Weight
 from morphogen.core.space import Space
 from morphogen.core.term import Term
@@ -54,7 +55,7 @@ class Duel(Term):
         """The critic's own turn."""
         due = [penalty for penalty in self.penalties if penalty.due(step)]
         slopes = any(penalty.slopes for penalty in due)
-        real, fake = (x.detach().float().requires_grad_(slopes) for x in (real, fake))
+        real, fake = (at_least_single(x.detach()).requires_grad_(slopes) for x in (real, fake))
         bout = Bout(self.ask, real, fake, None, self.ask(real), self.ask(fake))
         cost = self.game.critic(bout.said_real, bout.said_fake).mean()
         for penalty in due:
@@ -135,7 +136,7 @@ class duel(Duel):
         with torch.no_grad():
             features = self.critic.features(inference.x)
         with held(self.critic):
-            apart = (self.critic.features(inference.likelihood.centre[0]) - features).float().square().sum(1)
+            apart = at_least_single(self.critic.features(inference.likelihood.centre[0]) - features).square().sum(1)
         return cost + self.similarity * apart
 
 
