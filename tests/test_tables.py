@@ -531,3 +531,18 @@ def test_own_colour_pictures_are_not_binarised_by_a_recipe(tmp_path):
     assert grey.run.recipe["data"]["binary"] == "dynamic"
     asked = mg.train("m2", x, {"data.binary": "threshold"}, y=y, steps=1, run=tmp_path / "asked", quiet=True)
     assert asked.space.levels == 2
+
+
+def test_new_rows_have_empty_cells_where_the_old_ones_had_unless_they_are_filled(tmp_path, capsys):
+    draw = np.random.default_rng(0)
+    rows = [
+        f"{'' if draw.random() < 0.4 else f'{draw.normal():.3f}'},{draw.choice(['x', 'y', 'z'])}" for _ in range(200)
+    ]
+    path = write(tmp_path / "t.csv", "a,b\n" + "\n".join(rows))
+    leaves = ["model.latent=2", "model.net.widths=[16]", "model.prior.components=2", "train.steps=60", "train.ema=0.9"]
+    assert cli.main(["train", "tabular", str(path), *leaves, "--run", str(tmp_path / "run"), "--quiet"]) == 0
+    for words, least, most in (([], 0.15, 0.7), (["--fill"], 0.0, 0.0)):
+        out = tmp_path / f"out{len(words)}.csv"
+        assert cli.main(["sample", str(tmp_path / "run"), "-n", "300", "-o", str(out), *words]) == 0
+        empty = sum(line.startswith(",") for line in out.read_text().splitlines()[1:]) / 300
+        assert least <= empty <= most

@@ -33,8 +33,8 @@ def with_target(rows: Values, run: Run, model: Model, y: Tensor | None, seed: in
             rows.remark = f"without the column {target!r}: {reason}"
             return rows
     stored = torch.cat([rows.space.write(rows.x), y.cpu().double()[:, None]], 1)
-    wider = Table((*rows.space.columns, Word(str(target), classes)))
-    return Values(wider.read(stored), wider, rows.columns, remark=rows.remark)
+    wider = Table((*rows.space.columns, Word(str(target), classes)), derived=rows.space.derived)
+    return Values(wider.following(wider.read(stored)), wider, rows.columns, remark=rows.remark)
 
 
 def _drawn(rows: Values, run: Run, model: Model, seed: int) -> Tensor:
@@ -45,7 +45,8 @@ def _drawn(rows: Values, run: Run, model: Model, seed: int) -> Tensor:
     if not isinstance(model, Encodes):
         raise UserError("the model has no encoder to classify its rows by")
     namer = namer_of(run, model, None)
-    chances = torch.cat([namer(part.to(device_of(model))) for part in torch.split(rows.x, 500)]).exp()
+    seen = rows.space.read(rows.space.write(rows.x))  # as rows of a file are: nothing in cells that are empty
+    chances = torch.cat([namer(part.to(device_of(model))) for part in torch.split(seen, 500)]).exp()
     with noise.source(Noise(seed, "sample/target")):
         at = noise.uniform((len(chances), 1), event=1, like=chances).double()
     return (chances.double().cumsum(1) < at).sum(1).clamp_max(chances.shape[1] - 1)

@@ -93,12 +93,12 @@ def runs(folder: str | Path = 'runs', *, by: Literal["date", "loss", "size", "to
 
 class Verbs:
     def augment(self, data: Examples = None, n: int = 100, *, out: str | Path, by: Literal["samples", "mix", "jitter"] = 'mix', boldness: float = 1.0, originals: bool = False, keep_copies: bool = False, split: str = 'train', seed: int = 0, force: bool = False, label: str | None = None, binary: Literal["dynamic", "static", "threshold"] | None = None, fit: bool = False) -> Facts:
-        """New labelled examples generated from labelled ones, written as a folder or .npz that `train` can read. Classes
-        take turns, each example names its sources, near-duplicates of training examples are dropped.
+        """New labelled examples generated from labelled ones, written as a folder, .npz or table that `train` can read.
+        Classes take turns, each example names its sources, near-duplicates of training examples are dropped.
 
         data: labelled examples, a data set by name or files; default: the run's own training examples
         n: number of new examples
-        out: a folder, or a file ending in .npz
+        out: a folder, or a file ending in .npz; for tables .csv or .parquet
         by: how they are made: samples of a class (label-conditional models), a mix of two of a class, or jitter of one
         boldness: temperature for samples and jitter; b of Beta(b, b) for mix
         originals: put the original examples beside the new ones
@@ -352,13 +352,14 @@ class Verbs:
         morphogen resume runs/vae-digits steps=40000
         """
 
-    def sample(self, n: int = 64, *, seed: int = 0, temperature: float = 1.0, label: str | None = None) -> Values:
+    def sample(self, n: int = 64, *, seed: int = 0, temperature: float = 1.0, label: str | None = None, fill: bool = False) -> Values:
         """New examples, drawn from the prior.
 
         n: number of examples
         seed: random seed: same seed, same examples; a larger -n adds further ones
         temperature: below 1: closer to the centre of the prior, less varied
         label: class of the examples, for a label-conditional model
+        fill: of a table, every cell filled; without it, cells are empty as often as in the training rows
 
         morphogen sample last -n 16 -o grid.png
         morphogen sample runs/conditional-vae-digits --label 7 --seed 1 -o sevens.png

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from morphogen.core.column import Column, Number, Word, column_from_facts
 from morphogen.core.curves import Curves
+from morphogen.core.derived import Derived, derived_from_facts
 from morphogen.core.space import Space, Vector
 from morphogen.errors import UserError
 
@@ -31,13 +32,15 @@ MOST_AT_ONCE = 2**24  # scores of words, of rows that are told at once
 @dataclass(frozen=True)
 class Table(Space):
     """A row of numbers and words. Read as the elements of each column, in order, then a 1 for each cell that is there;
-    0 for each that is not known, whose elements are 0; -1 where a cell is empty as some of the training rows' were."""
+    0 for each that is not known, whose elements are 0; -1 where a cell is empty as some of the training rows' were; 2
+    where a model says a row and the cell follows from others: it is worked out when the row is written."""
 
     kind: ClassVar[str] = "table"
     plural: ClassVar[str] = "rows"
     gaps: ClassVar[bool] = True
     columns: tuple[Column, ...]
     levels: int = 0
+    derived: tuple[Derived, ...] = ()  # columns that follow from others
     missing: tuple[str, ...] = ()  # cells of its files that mean that nothing is there, beside the usual ones
 
     @cached_property
@@ -139,7 +142,12 @@ class Table(Space):
             stored[..., self.narrow] = x[..., places].where(real, -math.inf).argmax(-1).double()
         for place, elements in self.wide:
             stored[..., place] = self.spelt(place, x[..., elements]).double()
-        return stored.where(x[..., self.width :] >= 0.5, math.nan)
+        flags = x[..., self.width :]
+        stored = stored.where(flags >= 0.5, math.nan)
+        for each in self.derived:
+            follows = flags[..., each.place] > 1.5
+            stored[..., each.place] = torch.where(follows, each.work_out(stored), stored[..., each.place])
+        return self._with_decimals(stored) if self.derived else stored
 
     def spelt(self, place: int, codes: Tensor) -> Tensor:
         """Of the codes of a wide column, the number of the word whose own is nearest."""
@@ -150,7 +158,18 @@ class Table(Space):
 
     def full(self, x: Tensor) -> Tensor:
         """Rows with every cell there, where x is drawn from a model: it says something of each."""
-        return torch.cat([x[..., : self.width], torch.ones_like(x[..., self.width :])], -1)
+        return torch.cat([x[..., : self.width], self.flags.to(x).expand_as(x[..., self.width :])], -1)
+
+    def following(self, x: Tensor) -> Tensor:
+        """Rows of a model in which cells that follow from others are worked out when they are written."""
+        return torch.cat([x[..., : self.width], torch.where(self.flags.to(x) > 1, 2.0, x[..., self.width :])], -1)
+
+    @cached_property
+    def flags(self) -> Tensor:
+        """What stands for the cells of a whole row that a model says: 1, or 2 where a cell follows from others."""
+        flags = torch.ones(len(self.columns))
+        flags[[each.place for each in self.derived]] = 2.0
+        return flags
 
     def opened(self, x: Tensor) -> Tensor:
         return x.masked_fill(self._cells(x[..., self.width :] < 0.5), math.nan)
@@ -175,6 +194,11 @@ class Table(Space):
     def _of_numbers(self) -> list[Number]:
         return [column for column in self.columns if isinstance(column, Number)]
 
+    def _with_decimals(self, stored: Tensor) -> Tensor:
+        if len(self.numbers):
+            stored[..., self.numbers] = self._rounded(stored[..., self.numbers])
+        return stored
+
     def _rounded(self, values: Tensor) -> Tensor:
         """With as many decimals as each column has."""
         decimals = torch.tensor([c.decimals for c in self._of_numbers()], device=values.device)
@@ -182,7 +206,8 @@ class Table(Space):
         return torch.where(decimals >= 0, (values * tens).round() / tens, values)
 
     def facts(self) -> dict[str, Any]:
-        missing = {"missing": list(self.missing)} if self.missing else {}
+        missing: dict[str, Any] = {"missing": list(self.missing)} if self.missing else {}
+        missing |= {"derived": [each.facts() for each in self.derived]} if self.derived else {}
         return {"kind": self.kind, "columns": [column.facts() for column in self.columns]} | missing
 
     @classmethod
@@ -191,11 +216,13 @@ class Table(Space):
         columns, missing = facts.get("columns"), facts.get("missing", [])
         if not isinstance(missing, (list, tuple)) or not all(isinstance(cell, str) for cell in missing):
             raise UserError("the cells of a table that mean nothing are a list of words")
-        if set(facts) - {"missing"} != {"columns"} or not isinstance(columns, (list, tuple)) or not columns:
+        if set(facts) - {"missing", "derived"} != {"columns"} or not isinstance(columns, (list, tuple)) or not columns:
             raise UserError("a space of kind 'table' is made from its columns, which are a list of at least one")
         if len(columns) > MOST_COLUMNS:
             raise UserError(f"a table of {len(columns):,} columns is wider than the {MOST_COLUMNS:,} that are taken")
-        table = cls(tuple(column_from_facts(column) for column in columns), missing=tuple(missing))
+        made = tuple(column_from_facts(column) for column in columns)
+        widths = [len(column.words) if isinstance(column, Word) else 0 for column in made]
+        table = cls(made, 0, derived_from_facts(facts.get("derived", []), widths), tuple(missing))
         if len(set(table.names)) < len(columns):
             raise UserError("a space of kind 'table' cannot have two columns of one name")
         if table.size > MOST_ELEMENTS:

@@ -14,6 +14,7 @@ from morphogen.core.build import register
 from morphogen.core.table import Column, Table, Word
 from morphogen.data.columns import PLAIN, Values, Writing, find_columns, on_normal_scale
 from morphogen.data.dataset import Dataset
+from morphogen.data.relations import relations
 from morphogen.data.sheet import Sheet, read_sheet
 from morphogen.data.split import by_hash, row_hashes
 from morphogen.data.stamp import dataset_of
@@ -63,13 +64,16 @@ def table_of(
     apart = [] if target is None else [target]
     found = find_columns(sheet, categorical=set(categorical) - set(apart), drop=[*drop, *apart], writing=writing)
     splits, how = by_hash(row_hashes(found.values), valid, test)
-    space = Table(tuple(_scaled(found.columns, found.values, splits["train"])), missing=tuple(sorted(writing.missing)))
+    columns = tuple(_scaled(found.columns, found.values, splits["train"]))
+    follow = relations(columns, found.values[splits["train"].numpy()])
+    space = Table(columns, 0, follow, tuple(sorted(writing.missing)))
     stored = torch.from_numpy(found.values)
     parts = {part: (stored[rows], None if labels is None else labels[rows]) for part, rows in splits.items()}
     left_out = [(f"column {each}", why) for each, why in found.left_out if each not in (*apart, *drop)]
     notes = [*sheet.said, *([f"{len(left_out)} columns left out"] if left_out else []), how]
     options = {"target": target, "categorical": list(categorical), "drop": list(drop), "valid": valid, "test": test}
     options |= writing.said()
+    notes[-1:-1] = [f"{len(follow)} columns follow from others"] if follow else []
     return dataset_of(
         name,
         space,

@@ -64,7 +64,7 @@ class Mixed(Factorised):
         there = whole.new_zeros(*whole.shape[:-1], len(space.columns))
         if len(space.gappy):
             flag = seen[..., space.gappy]
-            there[..., space.gappy] = logsigmoid(flag * self.there) * flag.abs()
+            there[..., space.gappy] = logsigmoid(flag.sign() * self.there) * flag.sign().abs()
         return torch.cat([whole, there], -1)
 
     def sample(self, shape: tuple[int, ...] = ()) -> Tensor:
@@ -72,10 +72,10 @@ class Mixed(Factorised):
         u = noise.uniform((*shape, *self.log_p.shape), event=1, like=self.log_p)
         gumbel = -torch.log((-torch.log(u.clamp_min(1e-20))).clamp_min(1e-20))
         wide = [said.sample(shape) for said in self.wide]
-        seen = numbers.new_ones(*numbers.shape[:-1], len(self.space.columns))
+        seen = self.space.flags.to(numbers).repeat(*numbers.shape[:-1], 1)
         if len(self.space.gappy):
             u = noise.uniform((*shape, *self.there.shape), event=1, like=self.there)
-            seen[..., self.space.gappy] = torch.where(u < torch.sigmoid(self.there), 1.0, -1.0).to(seen.dtype)
+            seen[..., self.space.gappy] = torch.where(u < torch.sigmoid(self.there), seen[..., self.space.gappy], -1.0)
         return self._elements(numbers, _largest(self.space, self.log_p + gumbel), wide, seen)
 
     def complete(self, x: Tensor, seen: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ class Mixed(Factorised):
     def moments(self) -> tuple[Tensor, Tensor]:
         (mean, variance), chance = self.numbers.moments, torch.exp(self.log_p)
         wide = [said.moments for said in self.wide]
-        ones = mean.new_ones(1)
+        ones = self.space.flags.to(mean)
         return (
             self._elements(mean, chance, [mean for mean, _ in wide], ones),
             self._elements(variance, chance * (1 - chance), [variance for _, variance in wide], 0 * ones),
@@ -97,13 +97,13 @@ class Mixed(Factorised):
         numbers, weight = self.numbers.spread(nodes(max(NODES // self.numbers.parts, 8)))
         words = torch.exp(self.log_p).expand(*numbers.shape[:-1], -1)
         wide = [said.moments[0].expand(*numbers.shape[:-1], -1) for said in self.wide]
-        return self.space.average(self._elements(numbers, words, wide, numbers.new_ones(1)), weight)
+        return self.space.average(self._elements(numbers, words, wide, self.space.flags.to(numbers)), weight)
 
     @property
     def centre(self) -> Tensor:
         numbers = self.numbers.centre
         wide = [said.centre for said in self.wide]
-        return self._elements(numbers, _largest(self.space, self.log_p), wide, numbers.new_ones(1))
+        return self._elements(numbers, _largest(self.space, self.log_p), wide, self.space.flags.to(numbers))
 
 
 def _numbers(space: Table) -> Tensor:

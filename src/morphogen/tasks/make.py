@@ -30,6 +30,7 @@ def sample(
     seed: Seed = 0,
     temperature: Amount = 1.0,
     label: str | None = None,
+    fill: bool = False,
 ) -> Values:
     """New examples, drawn from the prior.
 
@@ -37,6 +38,7 @@ def sample(
     seed: random seed: same seed, same examples; a larger -n adds further ones
     temperature: below 1: closer to the centre of the prior, less varied
     label: class of the examples, for a label-conditional model
+    fill: of a table, every cell filled; without it, cells are empty as often as in the training rows
 
     morphogen sample last -n 16 -o grid.png
     morphogen sample runs/conditional-vae-digits --label 7 --seed 1 -o sevens.png
@@ -45,13 +47,17 @@ def sample(
     from morphogen.work import device_of, labels_of
 
     y = labels_of(model, label, n, device_of(model))
-    return with_target(drawn(model, n, seed, temperature, y), run.run, model, y, seed)  # type: ignore[arg-type]
+    return with_target(drawn(model, n, seed, temperature, y, fill), run.run, model, y, seed)  # type: ignore[arg-type]
 
 
-def drawn(model: Samples, n: int, seed: int, temperature: float = 1.0, y: Tensor | None = None) -> Values:
+def drawn(
+    model: Samples, n: int, seed: int, temperature: float = 1.0, y: Tensor | None = None, fill: bool = False
+) -> Values:
     """Examples from the prior, in batches, each with noise of its place: n changes nothing but how many there are."""
     from morphogen.core import noise
     from morphogen.core.noise import Noise
+    from morphogen.core.table import Table
+    from morphogen.errors import UserError
     from morphogen.examples import ROWS
     from morphogen.values import Values, gathered
 
@@ -62,7 +68,10 @@ def drawn(model: Samples, n: int, seed: int, temperature: float = 1.0, y: Tensor
                 some = model.sample(count, None if y is None else y[start : start + count], temperature)
             yield some
 
-    return Values(gathered(pieces(), n), model.space)
+    x = gathered(pieces(), n)
+    if fill and not isinstance(model.space, Table):
+        raise UserError(f"fill is for the empty cells of tables, and this model makes {model.space.plural}")
+    return Values(model.space.full(x) if isinstance(model.space, Table) and fill else x, model.space)
 
 
 @task
