@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -211,14 +212,25 @@ def test_trackers(run, monkeypatch):
         open_trackers(["trackio"], run.run)
 
 
-def test_tensorboard_writes_offline(run):
+def test_tensorboard_takes_numbers_samples_and_settings(run, tmp_path):
     pytest.importorskip("tensorboard", reason="tensorboard is an extra")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from morphogen.run import Run
     from morphogen.trackers import open_trackers
 
-    (tracker,) = open_trackers(["tensorboard"], run.run)
-    tracker.write({"step": 1, "rate": 2.0, "event": "words are left out"})
+    copy = Run.open(shutil.copytree(run.path, tmp_path / "copy"))
+    for grid in (copy.path / "samples").iterdir():
+        grid.unlink()
+    (tracker,) = open_trackers(["tensorboard"], copy)
+    tracker.write({"step": 1, "rate": 2.0, "time": 3.0, "event": "words are left out"})
+    shutil.copy(sorted((run.path / "samples").glob("*.png"))[-1], copy.path / "samples" / "step-000000002.png")
     tracker.close()
-    assert list((run.path / "tensorboard").iterdir())
+    told = EventAccumulator(str(copy.path / "tensorboard"), size_guidance={"images": 0}).Reload()
+    assert set(told.Tags()["scalars"]) == {"rate", "seconds"}
+    assert [image.step for image in told.Images("samples")] == [2]
+    assert "recipe/text_summary" in told.Tags()["tensors"]
+    assert "_hparams_/session_start_info" in told.summary_metadata
 
 
 def test_progress_lines(capsys, run):
@@ -244,10 +256,19 @@ def test_trackio_writes_offline(tmp_path):
     run = tmp_path / "run"
     words = ["train", "vae", "digits", "train.steps=6", "train.log_every=2", 'train.track=["trackio"]', "--run", run]
     quiet = {name: value for name, value in os.environ.items() if not name.startswith("TRACKIO")}
-    subprocess.run([sys.executable, "-m", "morphogen", *words], check=True, capture_output=True, env=quiet, timeout=100)
+    words = [sys.executable, "-m", "morphogen", *words, "--json"]
+    done = subprocess.run(words, check=True, capture_output=True, text=True, env=quiet, timeout=100)
+    assert json.loads(done.stdout)["step"] == 6
+    assert "Upload" not in done.stdout + done.stderr
+    assert "Reserved" not in done.stderr
     with contextlib.closing(sqlite3.connect(run / "trackio" / "morphogen.db")) as kept:
         (rows,) = kept.execute("select count(*) from metrics").fetchone()
+        told = " ".join(str(row) for row in kept.execute("select * from metrics"))
+        settings = " ".join(str(row) for row in kept.execute("select * from configs"))
     assert rows >= 3
+    assert "trackio.image" in told
+    assert "seconds" in told
+    assert "model.latent" in settings
 
 
 def test_a_run_compresses_files_by_itself(run, tmp_path):

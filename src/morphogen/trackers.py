@@ -1,16 +1,20 @@
 """Trackers beside our own log: tensorboard and trackio, both on this machine alone and both optional.
 
-A recipe asks for them: train.track = ["tensorboard"]. Nothing is sent anywhere, and no account is needed.
+A recipe asks for them: train.track = ["tensorboard"]. They take the numbers of the log,
+the sample grids and the settings. Nothing is sent anywhere, and no account is needed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from morphogen.comparing import flat
 from morphogen.errors import UserError, did_you_mean
+from morphogen.recipe import to_toml
 from morphogen.run import Run
 from morphogen.run_folder import subfolder
 
@@ -34,8 +38,42 @@ def open_trackers(names: Sequence[str], run: Run) -> list[Tracker]:
 
 
 def _numbers(record: Mapping[str, Any]) -> dict[str, float]:
-    """What can be drawn: every number but the step itself."""
-    return {k: float(v) for k, v in record.items() if isinstance(v, (int, float)) and k not in ("step", "fraction")}
+    """What can be drawn: every number but the step itself. `time` is a word of the trackers' own.
+
+    >>> _numbers({"step": 4, "time": 1, "loss/model": 2.0})
+    {'seconds': 1.0, 'loss/model': 2.0}
+    """
+    numbers = {k: float(v) for k, v in record.items() if isinstance(v, (int, float)) and k not in ("step", "fraction")}
+    return {("seconds" if name == "time" else name): value for name, value in numbers.items()}
+
+
+def _settings(run: Run) -> dict[str, str | float | bool]:
+    """The recipe as a flat table, of values that a tracker can show."""
+    plain = {name: value for name, value in flat(run.recipe).items() if value is not None}
+    return {name: value if isinstance(value, (str, int, float, bool)) else str(value) for name, value in plain.items()}
+
+
+class Album:
+    """The sample grids of a run, each of them told of once."""
+
+    def __init__(self, run: Run) -> None:
+        self.folder = run.path / "samples"
+        self.told = set(self.folder.glob("step-*.png"))
+
+    def new(self) -> Iterator[tuple[int, Path]]:
+        """The step and the file of each grid that is new."""
+        for path in sorted(set(self.folder.glob("step-*.png")) - self.told):
+            self.told.add(path)
+            yield int(path.stem.removeprefix("step-")), path
+
+
+def _grid(path: Path) -> Any:
+    """A sample grid as bytes, height x width x 3."""
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
 
 
 def _missing(name: str) -> UserError:
@@ -52,22 +90,34 @@ def _own_folder(run: Run, name: str) -> Path:
 
 
 class Tensorboard:
-    """Scalars in RUN/tensorboard: look at them with `tensorboard --logdir runs`."""
+    """Scalars, samples and settings in RUN/tensorboard: look at them with `tensorboard --logdir runs`."""
 
     def __init__(self, run: Run) -> None:
         # purge_step: what an earlier sitting wrote after the state that we resume from is void
         last = max((r.get("step", 0) for r in run.log()), default=0)
         try:
             from torch.utils.tensorboard import SummaryWriter
+            from torch.utils.tensorboard.summary import hparams
         except ImportError:
             raise _missing("tensorboard") from None
         self.writer: Any = SummaryWriter(str(_own_folder(run, "tensorboard")), purge_step=last + 1 if last else None)
+        self.album = Album(run)
+        self.writer.add_text("recipe", f"```toml\n{to_toml(run.recipe)}\n```", last)
+        for summary in hparams(_settings(run), {}):
+            self.writer.file_writer.add_summary(summary)
 
     def write(self, record: Mapping[str, Any]) -> None:
         for name, value in _numbers(record).items():
             self.writer.add_scalar(name, value, int(record["step"]))
+        self.show()
+
+    def show(self) -> None:
+        """The sample grids that are new."""
+        for step, path in self.album.new():
+            self.writer.add_image("samples", _grid(path), step, dataformats="HWC")
 
     def close(self) -> None:
+        self.show()
         self.writer.close()
 
 
@@ -76,7 +126,8 @@ class Trackio:
 
     def __init__(self, run: Run) -> None:
         # trackio reads its folder from the environment when it is imported; a space_id there would send things away
-        os.environ.setdefault("TRACKIO_DIR", str(_own_folder(run, "trackio")))
+        folder = _own_folder(run, "trackio")
+        os.environ.setdefault("TRACKIO_DIR", str(folder))
         for variable in ("TRACKIO_SPACE_ID", "TRACKIO_DATASET_ID", "TRACKIO_SERVER_URL"):
             os.environ.pop(variable, None)
         try:
@@ -84,13 +135,30 @@ class Trackio:
         except ImportError:
             raise _missing("trackio") from None
         self.module: Any = trackio
-        self.module.init(project="morphogen", name=run.path.name, config=run.recipe, resume="allow")
+        self.messages, self.album = folder / "messages.txt", Album(run)
+        with self.aside():
+            self.module.init(project="morphogen", name=run.path.name, config=_settings(run), resume="allow")
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """What trackio prints goes to a file: standard output is ours."""
+        with open(self.messages, "a", encoding="utf-8") as file, contextlib.redirect_stdout(file):
+            yield
 
     def write(self, record: Mapping[str, Any]) -> None:
-        self.module.log(_numbers(record), step=int(record["step"]))
+        with self.aside():
+            self.module.log(_numbers(record), step=int(record["step"]))
+            self.show()
+
+    def show(self) -> None:
+        """The sample grids that are new."""
+        for step, path in self.album.new():
+            self.module.log({"samples": self.module.Image(_grid(path), caption=path.stem)}, step=step)
 
     def close(self) -> None:
-        self.module.finish()
+        with self.aside():
+            self.show()
+            self.module.finish()
 
 
 TRACKERS: dict[str, Callable[[Run], Tracker]] = {"tensorboard": Tensorboard, "trackio": Trackio}
