@@ -290,3 +290,10 @@ def test_facts_read_well_and_stay_dicts(run):
     assert repr(said).startswith("root_mean_square  ")
     assert "<table>" in said._repr_html_()
     assert "<script>" not in mg.runs(run.path.parent)._repr_html_()
+
+
+def test_a_notebook_shows_a_run_with_its_samples(run):
+    said = run._repr_html_()
+    assert said.startswith('<img alt="samples" src="data:image/png;base64,')
+    assert "<table>" in said
+    assert "loss" in said

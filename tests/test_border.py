@@ -258,6 +258,34 @@ def test_what_is_there_is_not_overwritten(do, runs, tmp_path):
     assert first != second
 
 
+def test_values_go_to_a_pipe_and_to_a_device(runs, tmp_path):
+    """`-o -` into a pipe is the bytes of a picture; a device is written to and stays what it is."""
+    words = [sys.executable, "-m", "morphogen", "sample", str(runs["image"].path), "-n", "2", "-o"]
+    done = subprocess.run([*words, "-"], capture_output=True, timeout=60, check=True)
+    assert done.stdout.startswith(b"\x89PNG")
+    assert cli.main([*words[3:], os.devnull]) == 0
+    assert Path(os.devnull).is_char_device()
+    assert cli.main([*words[3:], "-", "--json"]) == 2
+
+
+def test_scores_that_cannot_be_kept_are_shown_all_the_same(do, runs, monkeypatch):
+    from morphogen import report
+
+    def full(*a, **k):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(report, "write", full)
+    words = ("evaluate", runs["vector"].path, "-n", "6", "--samples", "4")
+    code, out, err = do(*words)
+    assert code == 1
+    assert "log_p" in out
+    assert "could not be kept" in err
+    assert "No space left" in err
+    said = json.loads(do(*words, "--json")[1])
+    assert said["likelihood"]["elbo"] < 0
+    assert said["error"]["exit_code"] == 1
+
+
 def test_damaged_weights_are_refused(do, runs, home):
     import shutil
 
@@ -519,3 +547,32 @@ def test_spaces_are_not_assumed():
 def test_a_summary_fits_on_a_line():
     """The list of all commands is read at a glance."""
     assert [task.name for task in tasks().values() if not 10 < len(task.summary) <= 115] == []
+
+
+NAMED_BY_DATA = {"run", "data", "said"}  # tables whose keys are paths, files, classes or columns
+
+
+def _keys(value, path=()):
+    """Every key of what was printed, with the tables that it stands in."""
+    if isinstance(value, dict):
+        for key, below in value.items():
+            yield path, key
+            yield from _keys(below, (*path, key))
+    elif isinstance(value, list):
+        for below in value:
+            yield from _keys(below, path)
+
+
+@pytest.mark.parametrize(
+    "name", ["fidelity", "score", "evaluate", "judge", "classify", "detect", "show", "checks", "runs"]
+)
+def test_keys_of_json_are_words_that_any_language_takes(do, runs, home, name):
+    words = (
+        [name, runs["image"].path, *OF_A_RUN[name]] if name in OF_A_RUN else [name, *([home] if name == "runs" else [])]
+    )
+    code, out, err = do(*words, "--json")
+    assert code == 0, err
+    odd = [
+        (path, key) for path, key in _keys(json.loads(out)) if not key.isidentifier() and not set(path) & NAMED_BY_DATA
+    ]
+    assert odd == []

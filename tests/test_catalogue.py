@@ -174,3 +174,30 @@ def test_damaged_runs_are_listed_as_such(home, tmp_path):
 def test_a_log_that_holds_odd_things_is_still_read():
     assert state_of([{"event": "x"}]) == {"step": 0, "fraction": 0.0, "finished": False}
     assert nested({"valid": 1, "valid/loss": 2}) == {"valid": {"loss": 2}}
+
+
+def test_the_closing_summary_names_the_weights_that_were_kept(do, monkeypatch):
+    """Validations that get worse from the second on: early stopping keeps those weights, and says so."""
+    from morphogen import session
+
+    losses = iter([5.0, 4.0, 6.0, 7.0, 8.0, 9.0])
+    monkeypatch.setattr(session, "review", lambda *a, **k: {"loss": next(losses)})
+    words = ["train", "vae", "digits", "steps=40", "patience=2", "validate_every=2", "batch=16", "limit=64", "latent=2",
+             "model.net.widths=[8]", "device=cpu", "train.compile=false", "--quiet", "--run", "stopped"]  # fmt: skip
+    code, out, err = do(*words)
+    assert code == 0, err
+    assert "ended            at step 8: early stopping, 2 validations without improvement" in out
+    assert "weights          of step 4 (best validation, loss 4.0000)".replace("loss", "validation loss") in out
+    assert "last validation  loss 7.0000 at step 8, not kept" in out
+    assert "train.patience=3" not in err
+    said = json.loads(do("resume", "stopped", "--json")[1])
+    assert said["weights"] == {"step": 4, "loss": 4.0, "choice": "best validation"}
+    assert json.loads(do("show", "stopped", "--json")[1])["state"]["finished"] is True
+
+
+def test_a_test_of_overfitting_ends_with_a_verdict(do):
+    words = ["train", "vae", "digits", "overfit=8", "steps=3", "log_every=1", "batch=8", "latent=2", "device=cpu",
+             "model.net.widths=[8]", "--quiet", "--run", "few"]  # fmt: skip
+    code, out, _ = do(*words)
+    assert code == 0
+    assert "did not learn the 8 examples" in out

@@ -44,7 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MorphogenError as error:
         if debug:
             raise
-        return _complain(str(error), error.code, "usage" if isinstance(error, UserError) else "failure", as_json)
+        found = getattr(error, "found", None)
+        if found is not None and not as_json:
+            print(_table(found), flush=True)
+        kind = "usage" if isinstance(error, UserError) else "failure"
+        return _complain(str(error), error.code, kind, as_json, found)
     except OSError as error:
         if debug:
             raise
@@ -64,7 +68,13 @@ def _any_terminal() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _complain(text: str, code: int, kind: str, as_json: bool) -> int:
+def _table(found: Any) -> str:
+    from morphogen.said import table
+
+    return table(found)
+
+
+def _complain(text: str, code: int, kind: str, as_json: bool, found: Any = None) -> int:
     """Say what went wrong: a line for people, and for programs that asked for JSON an object; gives the exit code."""
     from morphogen.said import as_object, clean
 
@@ -73,7 +83,8 @@ def _complain(text: str, code: int, kind: str, as_json: bool) -> int:
     text = text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 4 :]}"
     print(f"{where}: {clean(text)}", file=sys.stderr)
     if as_json and rank == "0":
-        print(as_object({"error": {"kind": kind, "message": clean(text), "exit_code": code}}))
+        error = {"error": {"kind": kind, "message": clean(text), "exit_code": code}}
+        print(as_object((found if isinstance(found, dict) else {}) | error))
     return code
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = ["Failure", "MorphogenError", "UserError", "did_you_mean"]
 
@@ -25,9 +26,13 @@ class UserError(MorphogenError):
 
 
 class Failure(MorphogenError):
-    """The request was fine, the work could not be done."""
+    """The request was fine, the work could not be done; `found` is what was found out before, which is not lost."""
 
     code = 1
+
+    def __init__(self, text: str, found: Any = None) -> None:
+        super().__init__(text)
+        self.found = found
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

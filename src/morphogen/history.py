@@ -79,7 +79,7 @@ def state_of(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if not steps:
         return {"step": 0, "fraction": 0.0, "finished": False}
     step, fraction = int(steps[-1].get("step", 0)), float(steps[-1]["fraction"])
-    ended = any("stopped early" in str(r.get("event", "")) for r in records)
+    ended = any("early stopping" in str(r.get("event", "")) and r.get("step", 0) >= step for r in records)
     return {"step": step, "fraction": min(fraction, 1.0), "finished": fraction >= 1 or ended}
 
 

@@ -7,7 +7,7 @@ run.score("mnist", samples=500)
 
 from __future__ import annotations
 
-import html
+import base64
 import inspect
 import shlex
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +34,8 @@ from morphogen.tasks.task import OPENED, Argument, Task, as_function, find, task
 from morphogen.values import Values
 
 __all__ = ["OpenRun"]
+
+SHOWN_BYTES = 4_000_000  # of a sample grid within a notebook
 
 
 def _opened(said: str | Path) -> Run:
@@ -220,10 +222,17 @@ class OpenRun(Verbs):
         return [*super().__dir__(), *self._tasks()]
 
     def _repr_html_(self) -> str:
-        """What a notebook shows of a run."""
-        from morphogen.said import table
+        """What a notebook shows of a run: its facts, and the last of its sample grids."""
+        facts: str = self.show()._repr_html_()
+        return self._strip() + facts
 
-        return f"<pre>{html.escape(table(self.show()))}</pre>"
+    def _strip(self) -> str:
+        """The last sample grid as a picture within HTML; empty where there is none."""
+        folder = self.path / "samples"
+        grids = [] if folder.is_symlink() else sorted(p for p in folder.glob("step-*.png") if not p.is_symlink())
+        if not grids or grids[-1].stat().st_size > SHOWN_BYTES:
+            return ""
+        return f'<img alt="samples" src="data:image/png;base64,{base64.b64encode(grids[-1].read_bytes()).decode()}">'
 
     def __repr__(self) -> str:
         recipe = self.run.recipe

@@ -186,7 +186,11 @@ class Session:
         self.save()
         for tracker in self.trackers:
             tracker.close()
-        return {"step": self.training.step, "stopped": stopped, "valid": self.valid, "seconds": self.training.elapsed}
+        early = not stopped and self._out_of_patience()
+        if early and not done and self.ranks.rank == 0:
+            self.run.append({"step": self.training.step, "event": f"early stopping: patience {self.plan.patience}"})
+        said = {"step": self.training.step, "stopped": stopped, "early": early, "valid": self.valid}
+        return said | {"seconds": self.training.elapsed}
 
     def note(self, record: dict[str, float]) -> None:
         """Tell the trackers; say in words what goes wrong, each thing once."""
@@ -196,6 +200,8 @@ class Session:
         self.records = [*trained[:FIRST], *trained[FIRST:][-RECENT:], *looks, record]
         if self.ranks.rank == 0:
             said = findings(self.records)
+            if self.plan.patience is not None:
+                said.pop("overfitting", None)  # early stopping is the remedy, and is in force
             for name in sorted(said.keys() - self.found):
                 self.found.add(name)
                 self.run.complain(said[name], int(record["step"]))

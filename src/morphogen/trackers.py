@@ -100,10 +100,11 @@ class Tensorboard:
             from torch.utils.tensorboard.summary import hparams
         except ImportError:
             raise _missing("tensorboard") from None
-        self.writer: Any = SummaryWriter(str(_own_folder(run, "tensorboard")), purge_step=last + 1 if last else None)
+        writer: Any = SummaryWriter(str(_own_folder(run, "tensorboard")), purge_step=last + 1 if last else None)
+        self.writer = writer
         self.album = Album(run)
         self.writer.add_text("recipe", f"```toml\n{to_toml(run.recipe)}\n```", last)
-        for summary in hparams(_settings(run), {}):
+        for summary in hparams(_settings(run), {}):  # type: ignore[no-untyped-call]
             self.writer.file_writer.add_summary(summary)
 
     def write(self, record: Mapping[str, Any]) -> None:

@@ -57,7 +57,7 @@ def judged(namer: Namer, log_p: Tensor, y: Tensor, classes: tuple[str, ...], sur
     here = chance >= sure
     if sure > 0 and bool(here.any()):
         some = Verdict(confusion(y[here], likeliest[here], len(names), len(names)))
-        said |= {f"{key} where sure": value for key, value in _right(some).items()}
+        said |= {f"{key}_where_sure": value for key, value in _right(some).items()}
     said |= {"calibration_error": calibration_error(log_p, y), "surprise": -float(log_p.gather(1, y[:, None]).mean())}
     return said | ({"classes": verdict.of_each(names)} if len(names) <= SHOWN else {})
 

@@ -119,12 +119,12 @@ def checks() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.platform(),
         "processor": _processor(),
-        "cores": f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} to use",
+        "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "memory": _memory(),
+        "memory_gib": _memory(),
         "device": str(device) + (f" ({torch.cuda.get_device_name()})" if device.type == "cuda" else ""),
         "precision": str(machine.choose_precision("auto", device)).removeprefix("torch."),
-        "products": machine.prepare(),
+        "float32_matmul": machine.prepare().removeprefix("float32 matmul: "),
         "compiler": "found" if machine.compiler_found(device) else "none: torch.compile is not used",
         "packages": _versions(),
         "data": _found(),
@@ -157,13 +157,13 @@ def _processor() -> str:
     return named[0] if named else platform.machine()
 
 
-def _memory() -> str:
+def _memory() -> float | None:
     import os
 
     try:
-        return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB"
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
     except (ValueError, OSError, AttributeError):
-        return "unknown"
+        return None
 
 
 def _versions() -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from morphogen.errors import UserError
+from morphogen.errors import Failure, MorphogenError, UserError
 from morphogen.tasks.task import Count, Seed, task
 
 if TYPE_CHECKING:
@@ -123,8 +123,12 @@ def evaluate(
         except UserError as refusal:  # the model is unable, or the examples are too few for that metric
             said[name] = {"not_measured": str(refusal)}
     said |= _apart(said.pop("samples"))
-    figures.curves(run.run)
-    written = report.write(run.run, said)
+    try:
+        figures.curves(run.run)
+        written = report.write(run.run, said)
+    except (OSError, MorphogenError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise Failure(f"the scores above could not be kept in {run.path}: {why}", found=said) from None
     return said | {"report": str(written)}
 
 

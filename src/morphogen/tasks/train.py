@@ -109,6 +109,7 @@ def _finish(run: Run, facts: dict[str, Any]) -> dict[str, Any]:
     import os
 
     from morphogen import figures, report
+    from morphogen.closing import closing
 
     if int(os.environ.get("RANK", "0")) == 0 and not facts["stopped"]:
         figures.curves(run)
@@ -116,8 +117,7 @@ def _finish(run: Run, facts: dict[str, Any]) -> dict[str, Any]:
     from morphogen.core.model import Samples
 
     task = "resume" if facts["stopped"] else "sample" if isinstance(run.build(), Samples) else "classify"
-    more = f"morphogen {task} {run.path}"
-    return {"run": str(run.path), **facts, "next": more}
+    return closing(run, facts, task)
 
 
 def _change(run: Run, leaves: list[str]) -> None:
