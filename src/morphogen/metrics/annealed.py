@@ -138,8 +138,8 @@ def annealed(
     log_p = torch.cat(said)
     if not torch.isfinite(log_p).all():
         raise Failure("annealing gave numbers that are not finite: the weights or the data hold NaN or overflow")
-    acceptance, name = float(torch.stack(accepted).mean()), str(start.__doc__)
-    return Annealed(log_p, torch.cat(effective), acceptance, chains, temperatures, leaps, seed, name)
+    rate, name = float(torch.stack(accepted).mean()), str(start.__doc__)
+    return Annealed(log_p, torch.cat(effective), rate, chains, temperatures, leaps, seed, name)
 
 
 def _gap(model: OneCode, batch: Batch, chains: int, start: Start) -> tuple[Gap, Tensor]:
