@@ -16,7 +16,7 @@ TEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test check fix bench mutants docs pictures nightly release-tests clean
+.PHONY: dist constraints help setup demo test check fix bench mutants docs pictures nightly release-tests clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -59,12 +59,20 @@ nightly: $(VENV)/.dev  ## the tests that take minutes each
 release-tests: $(VENV)/.dev  ## the tests that take hours
 	$(TEST) -m release --timeout 36000
 
+dist: $(VENV)/.release  ## build the wheel and the sdist, the same bytes each time
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --outdir dist
+
+constraints: $(VENV)/.dev $(VENV)/.docs  ## write constraints.txt anew, with a hash for each file of each version
+	$(BIN)/python .ci/constraints.py
+
 clean:  ## remove what was made, except runs/ and .venv
 	rm -rf site dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests bench docs examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Set-up, in layers, each with a stamp: what is there already costs nothing. torch comes first and alone, so that the
-# build at hand (CPU or CUDA) is kept, and the rest cannot pull in another.
+# build at hand (CPU or CUDA) is kept, and the rest cannot pull in another. LOCKED takes only files whose hash is known;
+# what a system needs beyond that list is installed after it, by the constraints.
+LOCKED = cd .ci/locked && $(abspath $(BIN))/python -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes -r
 $(VENV)/.torch: constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
@@ -73,13 +81,20 @@ $(VENV)/.torch: constraints.txt
 	@touch $@
 
 $(VENV)/.core: $(VENV)/.torch pyproject.toml
+	$(LOCKED) core.txt
 	$(PIP) install --quiet -c $(VENV)/constraints.txt -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
+	$(LOCKED) dev.txt
 	$(PIP) install --quiet -c $(VENV)/constraints.txt -e ".[dev,track]"
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.core
+	$(LOCKED) docs.txt
 	$(PIP) install --quiet -c $(VENV)/constraints.txt -e ".[docs]"
+	@touch $@
+
+$(VENV)/.release: $(VENV)/.core
+	$(PIP) install --quiet -c $(VENV)/constraints.txt -e ".[release]"
 	@touch $@
