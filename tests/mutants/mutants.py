@@ -150,7 +150,7 @@ MUTANTS = [
     Mutant("fid: half of the cross term", "metrics/frechet.py", "- 2 * cross", "- cross", at(SCORES, "frechet or fid")),
     Mutant("two processes train one run", "run_folder.py", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB", at(CRASH, "one_process")),
     Mutant("a race overwrites", "atomic.py", "    if not force:\n        try:\n", "    if False:\n        try:\n", at(RUNS, "writers_at_once or taken_while")),
-    Mutant("a link is followed", "run_folder.py", "os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK", "os.O_RDWR | os.O_CREAT | os.O_NONBLOCK", at(RUNS, "never_written_through")),
+    Mutant("a link is followed", "run_folder.py", "os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW", "os.O_APPEND | os.O_CREAT", at(RUNS, "gets_no_line")),
     Mutant("a folder of links is written into", "run_folder.py", "        if (path / name).is_symlink():\n", "        if False:\n", at(RUNS, "folder_that_is_a_link")),
     Mutant("metadata in any order", "tensor_file.py", "names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))", "names = list(tensors)", at(RUNS, "same_tensors")),
     Mutant("files of the living are swept", "atomic.py", "            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while somebody writes it\n", "            pass\n", at(RUNS, "of_the_dead")),
