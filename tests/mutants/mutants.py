@@ -82,7 +82,7 @@ MUTANTS = [
     Mutant("model: sum over the batch", "models/vae.py", "term.weight(step) * term(inference, step).mean()", "term.weight(step) * term(inference, step).sum()", at(TRAIN, "micro_batches_give")),
     # Data
     Mutant("pixels: 256 for 255", "core/space.py", ".to(torch.float32).mul_(1.0 / top)", ".to(torch.float32).mul_(1.0 / (top + 1))", at(GOLDEN, "classic and normal")),
-    Mutant("labels of the next row", "data/batches.py", "self._y.index_select(0, rows.to", "self._y.roll(1).index_select(0, rows.to", at(GOLDEN, "conditional")),
+    Mutant("labels of the next row", "data/batches.py", "y, guesses = self._of(self._y, rows), ", "y, guesses = self._of(self._y.roll(1) if self._y is not None else None, rows), ", at(GOLDEN, "conditional")),
     Mutant("binarisation with the wrong chance", "data/binary.py", "x * (1.0 / self.top)", "x * (1.0 / (2 * self.top))", at(DATA, "binarisation")),
     Mutant("binarisation: the same coins at every step", "data/batches.py", '"view", step, self.start', '"view", 0, self.start', at(DATA, "binarisation")),
     Mutant("split: validation leaks into training", "data/split.py", '{"train": place >= high,', '{"train": place >= low,', at(DATA, "split")),
@@ -143,6 +143,7 @@ MUTANTS = [
     Mutant("the generator moves a step early", GAN, "(step + 1) % self.steps == 0", "step % self.steps == 0", at(GAMES, "once_in_so_many")),
     Mutant("the critic is not held", GAN, "        with held(self.critic):\n            features", "        if True:\n            features", at(GAMES, "costs_nothing")),
     Mutant("ada runs away from the critic", "augments/ada.py", "torch.sign(self.signal - self.target)", "torch.sign(self.target - self.signal)", at(GAMES, "ada")),
+    Mutant("ada hears the level of scores", "augments/ada.py", "(real - (real.mean() + fake.mean()) / 2).sign()", "real.sign()", at(GAMES, "ada")),
     Mutant("ada learns in use", "augments/ada.py", "        if self.training:\n            self.signal", "        if True:\n            self.signal", at(GAMES, "ada")),
     Mutant("descent keeps the last code", "models/inversion.py", "better = apart.detach() < least", "better = apart.detach() < float('inf')", at(GAMES, "best")),
     Mutant("the worst start goes on", "models/inversion.py", "apart.argmin(0)", "apart.argmax(0)", at(GAMES, "best")),
@@ -215,6 +216,7 @@ MUTANTS = [
     Mutant("classify: the bound forgets p(y)", "models/semi.py", "each = (distortion + rate + math.log(self.labels.length)).T", "each = (distortion + rate).T", at(CLASSIFY, "bound")),
     Mutant("classify: agreement learns from labels, too", "lessons/agreement.py", " * ~lecture.known", "", at(CLASSIFY, "agreement")),
     Mutant("classify: any certainty will do", "lessons/agreement.py", "(p.max(1).values >= self.sure)", "(p.max(1).values >= 0)", at(CLASSIFY, "agreement")),
+    Mutant("classify: m2 forgets what was drawn more often", "models/semi.py", "(lecture.weights * torch.where(", "(torch.where(", at(CLASSIFY, "m2_weighs")),
     Mutant("classify: a blank is class nought", "lessons/taught.py", "return lecture.surprise(lecture.y) * lecture.labels", "return lecture.surprise(lecture.y)", at(CLASSIFY, "blank or gradients or bound")),
     Mutant("classify: labels of validation are all kept", "data/labels.py", 'for name in ("train", "valid"):', 'for name in ("train",):', at(CLASSIFY, "so_many_labels")),
     Mutant("classify: a temperature the other way up", "naming.py", "self.say(x).double() / (self.heat or 1.0)", "self.say(x).double() * (self.heat or 1.0)", at(CLASSIFY, "divides")),
@@ -223,7 +225,7 @@ MUTANTS = [
     Mutant("spread: neighbours on one side", "spreading.py", "torch.stack([torch.cat([of, to]), torch.cat([to, of])])", "torch.stack([torch.cat([of, of]), torch.cat([to, to])])", at(SPREADING, "textbook")),
     Mutant("spread: classes are not held to their shares", "spreading.py", "shared = told.sum(0) * heard / heard.sum(0).clamp_min(1e-12)", "shared = heard", at(SPREADING, "textbook or shares")),
     Mutant("spread: known labels are overruled", "spreading.py", "return torch.where((y != BLANK)[:, None], F.one_hot(y.clamp_min(0), classes), chances)", "return chances", at(SPREADING, "among_others")),
-    Mutant("spread: guesses of other rows", "data/batches.py", "self._of(self._guesses, rows))", "self._of(self._guesses, rows.flip(0)))", at(SPREADING, "go_with_their_rows")),
+    Mutant("spread: guesses of other rows", "data/batches.py", "y, guesses = self._of(self._y, rows), self._of(self._guesses, rows)", "y, guesses = self._of(self._y, rows), self._of(self._guesses, rows.flip(0))", at(SPREADING, "go_with_their_rows")),
     Mutant("spread: a guess is trusted once", "lessons/agreement.py", "return self.trust * chances", "return chances", at(SPREADING, "weighed")),
     # Detect
     Mutant("detect: a p-value of nought", "calibration.py", "return (1 + above) / (1 + len(ordered))", "return above / len(ordered)", at(DETECT, "p_values or promise or few")),

@@ -102,7 +102,7 @@ class Annealed:
             )
         ruled = (self.effective < RULED).double().mean().item()
         if self.chains > RULED and ruled > MANY:
-            said.append(f"of {ruled:.0%} of the data one chain rules: give more temperatures")
+            said.append(f"for {ruled:.0%} of the data one chain rules: give more temperatures")
         return "; ".join(said)
 
 

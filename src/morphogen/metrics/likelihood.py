@@ -67,7 +67,7 @@ class Likelihood:
         ruled = (self.effective < RULED).double().mean().item()
         if self.samples >= GROUP and ruled > MANY:
             said.append(
-                f"of {ruled:.0%} of the data one weight rules (fewer than {RULED:g} of {self.samples} samples count): "
+                f"for {ruled:.0%} of the data one weight rules (fewer than {RULED:g} of {self.samples} samples count): "
                 "log_p is too low there; give more samples, and see whether it rises"
             )
         apart = (self.log_p - self.log_p.mean()).square()
