@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -10,11 +13,13 @@ from PIL import ImageDraw
 
 from morphogen.core.space import Image
 from morphogen.data.copies import Joined, copies
+from morphogen.data.decoding import Budget
 from morphogen.data.find import open_data
 from morphogen.data.parts import divided
 from morphogen.data.sorting import class_words, split_words
 from morphogen.data.split import UNSPLIT, row_hashes
 from morphogen.data.stores import MemoryStore
+from morphogen.errors import UserError
 
 
 def face(seed: int, side: int = 48) -> Pictures.Image:
@@ -265,3 +270,66 @@ def test_masks_of_0_and_1_are_said_to_be_dark(tmp_path):
     data = open_data(saved(tmp_path, [f"{n}.png" for n in range(20)], masks))
     assert data.space.levels == 256
     assert any("values 0 and 1 of 0 .. 255" in remark for remark in data.remarks)
+
+
+# Arrays
+
+
+def test_rows_of_x_test_that_are_in_x_train_are_counted(tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (80, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", x_train=x[:60], x_test=np.concatenate([x[:13], x[60:]]))
+    data = open_data(tmp_path / "a.npz")
+    assert len(data.splits["test"]) == 33
+    assert "13 of 33 test examples are copies" in data.protocol
+    assert any("13 of 33 test" in remark for remark in data.remarks)
+    np.savez(tmp_path / "b.npz", x_train=x[:60], x_test=x[60:])
+    assert "copies" not in open_data(tmp_path / "b.npz").protocol
+    table = np.random.default_rng(0).normal(size=(70, 3)).astype(np.float32)
+    np.savez(tmp_path / "c.npz", x_train=table[:60], x_test=table[50:])
+    assert "10 of 20 test examples are copies" in open_data(tmp_path / "c.npz").protocol
+
+
+def test_arrays_are_split_in_exact_tenths_by_class(tmp_path):
+    x = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
+    np.savez(tmp_path / "x.npz", x=np.concatenate([x, x[:1]]), y=np.arange(201) % 4)
+    data = open_data(tmp_path / "x.npz")
+    assert {len(data.splits[part]) for part in ("valid", "test")} == {20}
+    assert torch.bincount(data.splits["test"].y).tolist() == [5] * 4
+
+
+# Memory
+
+
+def test_no_more_is_decoded_at_once_than_the_budget_allows():
+    budget, held, peak = Budget(100), [0], [0]
+
+    def work(size):
+        with budget.of(size):
+            held[0] += size
+            peak[0] = max(peak[0], held[0])
+            time.sleep(0.001)
+            held[0] -= size
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, [60, 50, 40, 30, 100, 10] * 5))
+    assert 60 <= peak[0] <= 100
+    assert budget.held == 0
+
+
+def test_a_picture_that_takes_too_much_memory_is_refused_before_it_is_decoded(tmp_path):
+    Pictures.new("RGB", (5000, 4000)).save(tmp_path / "large.webp", lossless=True, quality=0, method=0)
+    began = time.process_time()
+    with pytest.raises(UserError, match=r"5000 x 4000 pixels of this kind take 3\d\d MB to decode"):
+        open_data(tmp_path, size=16)
+    assert time.process_time() - began < 2
+
+
+def test_large_pictures_are_reduced_as_they_are_read(tmp_path):
+    small = face(3, 48)
+    large = small.resize((48 * 30, 48 * 30), Pictures.Resampling.NEAREST)
+    for name, options in (("a.png", {}), ("b.tif", {}), ("c.jpg", {"quality": 95}), ("d.webp", {"lossless": True})):
+        large.save(tmp_path / name, **options)
+    data = open_data(tmp_path, size=48)
+    rows = torch.cat([data.splits[part].x.gather(torch.arange(len(data.splits[part]))) for part in ("train",)])
+    apart = (rows.float() - torch.from_numpy(np.array(small)).float()).square().mean((1, 2, 3)).sqrt()
+    assert float(apart.max()) < 6

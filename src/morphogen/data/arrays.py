@@ -5,7 +5,7 @@ A .npy file larger than `memory` gigabytes stays where it is: it is looked throu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,13 @@ from torch import Tensor
 from morphogen.core.batch import BLANK
 from morphogen.core.build import register
 from morphogen.core.space import Space, Vector
+from morphogen.data.assembling import overlap
+from morphogen.data.copies import Joined, copies
 from morphogen.data.dataset import Dataset, Split, Store
 from morphogen.data.npz import Arrays, examples_in, labels_in, read_npy
+from morphogen.data.parts import divided, rough
 from morphogen.data.shapes import Look, look
-from morphogen.data.split import by_hash
+from morphogen.data.split import UNSPLIT
 from morphogen.data.stamp import digest, fingerprint
 from morphogen.data.stores import FileStore, Mapped, MemoryStore, Rows, npy_header, subset
 from morphogen.data.survey import Survey, moments, survey, survey_of_file
@@ -83,22 +86,45 @@ def _assemble(
     seen = survey_of_file(raw) if isinstance(raw, FileStore) else survey(raw, str(path))
     shape = tuple(raw.gather(torch.zeros(1, dtype=torch.int64)).shape[1:])
     labels, classes = _labels(y, len(raw), path)
-    splits, how = by_hash(seen.hashes, valid, 0.0 if rest[0] is not None else test)
     found = look(shape, seen, str(path), _dtype(raw))
-    space = _space(found, raw, splits["train"], seen)
+    groups = _groups(_mapped(raw, found.arrange), seen.hashes, found.space)
+    splits, how = divided(seen.hashes, groups, valid, 0.0 if rest[0] is not None else test, labels)
+    space, remarks = _space(found, raw, splits["train"], seen), list[str]()
     parts = {
         name: Split(_mapped(subset(raw, rows), found.arrange), None if labels is None else labels[rows])
         for name, rows in splits.items()
     }
     stamps = [seen.digest, digest(labels)]
     if rest[0] is not None:
-        parts["test"], stamp = _given(path, rest, found, classes, shape)
-        stamps, how = stamps + stamp, f"{how.replace(', test 0', '')}; test as given"
+        parts["test"], stamp, hashes = _given(path, rest, found, classes, shape)
+        stamps, how = stamps + stamp, f"{how}; test as given"
+        both = Joined(_mapped(raw, found.arrange), parts["test"].x)
+        groups = _groups(both, np.concatenate([seen.hashes, hashes]), found.space)
+        splits = {**splits, "test": torch.arange(len(raw), len(both))}
+        if words := overlap(splits, groups):
+            how += f"; {words}"
+            remarks.append(f"in {path.name}, {words}: scores on them say how well they are remembered")
+    remarks += _remarks(path, parts, how)
     options = {"valid": valid, "test": test}
     protocol = "; ".join(filter(None, (found.note, how)))
     stamp_all = fingerprint(space, stamps, options)
     array = {"dtype": _dtype(raw)} | ({} if found.white is None else {"white": found.white})
-    return Dataset(path.stem, space, parts, stamp_all, classes=classes, protocol=protocol, array=array)
+    return Dataset(path.stem, space, parts, stamp_all, classes=classes, protocol=protocol, array=array, remarks=remarks)
+
+
+def _groups(store: Store, hashes: NDArray[np.uint32], space: Space) -> NDArray[np.int64]:
+    """Examples that must stay together: copies, which are only told by their hashes in a file that is streamed."""
+    if isinstance(store, MemoryStore) or (isinstance(store, Joined) and store.in_memory):
+        return copies(store, hashes, space).groups
+    return np.unique(hashes, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def _remarks(path: Path, parts: Mapping[str, Split], how: str) -> list[str]:
+    """What a person should know before training."""
+    if UNSPLIT in how:
+        word = "too few different examples to hold any out: train, valid and test are the same"
+        return [f"{path.name} holds {word}, and scores say nothing of new examples"]
+    return [word] if "test" in parts and (word := rough(len(parts["test"]))) else []
 
 
 def _dtype(store: Store) -> str:
@@ -108,7 +134,7 @@ def _dtype(store: Store) -> str:
 
 def _given(
     path: Path, rest: tuple[Values | None, Values | None], found: Look, classes: tuple[str, ...], shape: tuple[int, ...]
-) -> tuple[Split, list[str]]:
+) -> tuple[Split, list[str], NDArray[np.uint32]]:
     """The test split that came with the file, read as the training examples are."""
     assert rest[0] is not None
     store = _stored(rest[0], path)
@@ -126,7 +152,7 @@ def _given(
     if labels is not None and theirs != classes:
         places = torch.tensor([*(classes.index(word) for word in theirs), BLANK], dtype=torch.int64)
         labels = places[labels]  # of a blank, the last
-    return Split(_mapped(store, found.arrange), labels), [seen.digest, digest(labels)]
+    return Split(_mapped(store, found.arrange), labels), [seen.digest, digest(labels)], seen.hashes
 
 
 def _labels(y: Values | None, count: int, path: Path) -> tuple[Tensor | None, tuple[str, ...]]:

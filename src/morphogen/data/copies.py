@@ -20,6 +20,7 @@ from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d
 
 from morphogen.core.space import Image
 from morphogen.data.dataset import Store
+from morphogen.data.stores import MemoryStore
 
 __all__ = ["Copies", "Joined", "copies"]
 
@@ -58,6 +59,11 @@ class Joined:
 
     def __len__(self) -> int:
         return int(self.starts[-1])
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether none of them is read from a file."""
+        return all(isinstance(store, MemoryStore) for store in self.stores)
 
     def gather(self, rows: Tensor) -> Tensor:
         home = torch.from_numpy(np.searchsorted(self.starts, rows.numpy(), side="right") - 1)

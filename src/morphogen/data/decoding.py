@@ -24,9 +24,12 @@ STRIP = 1 << 20  # pixels that are converted at a time
 GAP = 3  # a picture is reduced by averaging only while it stays so many times as large as it is wanted
 IN_FLIGHT = 240_000_000  # bytes of pictures that are being decoded, all threads together
 HELD = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}  # bytes of a pixel in Pillow's memory; others have 4
-COPIES = {"WEBP": 2, "TIFF": 2, "GIF": 2, "AVIF": 3}  # how often a decoder holds the whole picture; others once
-RUN_LENGTH = ("bmp_rle",)  # a decoder that holds it four times
+COPIES = {"WEBP": 4, "TIFF": 2, "GIF": 2, "AVIF": 3}  # how often a decoder holds the whole picture; others once
+RUN_LENGTH = ("bmp_rle",)  # a decoder that holds it six times
 PROGRESSIVE = 6  # bytes of a pixel of a progressive JPEG, whatever the size that it is wanted in
+
+# blocks of this size go back to the system when they are freed; smaller ones stay with the thread that freed them
+Pictures.core.set_block_size(64 << 20)
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.bool_]
@@ -59,37 +62,46 @@ budget = Budget(IN_FLIGHT)
 def decode(path: Path, width: int, height: int, channels: int) -> tuple[Pixels, Values]:
     """The picture as (height, width, channels), and which of the values 0 .. 255 it held before it was fitted."""
     with opened(path) as picture:
+        whole = picture.size
+        size = _cost(picture, whole, channels, _shrunk(picture, width, height))
+    if size > budget.most:
+        raise Refused(
+            f"{whole[0]} x {whole[1]} pixels of this kind take {size / 1e6:.0f} MB to decode, more than "
+            f"{budget.most / 1e6:.0f}; make it smaller"
+        )
+    with budget.of(size):
+        return _decoded(path, width, height, channels)
+
+
+def _decoded(path: Path, width: int, height: int, channels: int) -> tuple[Pixels, Values]:
+    """The same, unbounded: when it is back, all that it held is free."""
+    with opened(path) as picture:
         turn = orientation(picture)
-        wanted = (height, width) if turn >= 5 else (width, height)
-        picture.draft(None, (GAP * wanted[0], GAP * wanted[1]))  # a JPEG is decoded at 1/2, 1/4 or 1/8, where that does
-        factor = max(1, min(picture.width // wanted[0], picture.height // wanted[1]) // GAP)
-        size = _cost(picture, path, channels, factor)
-        if size > budget.most:
-            raise Refused(
-                f"{picture.width} x {picture.height} pixels of this kind take {size / 1e6:.0f} MB to decode, more than "
-                f"{budget.most / 1e6:.0f}; make it smaller"
-            )
-        with budget.of(size):
-            plain, values = _reduced(picture, channels, factor)
-            picture.close()
-            if turn > 1:
-                plain = _turned(plain, turn)
-            if plain.size != (width, height):
-                plain = ImageOps.fit(plain, (width, height), Pictures.Resampling.LANCZOS)
-            return np.asarray(plain, dtype=np.uint8).reshape(height, width, channels).copy(), values
+        plain, values = _reduced(picture, channels, _shrunk(picture, width, height))
+    if turn > 1:
+        plain = _turned(plain, turn)
+    if plain.size != (width, height):
+        plain = ImageOps.fit(plain, (width, height), Pictures.Resampling.LANCZOS)
+    return np.asarray(plain, dtype=np.uint8).reshape(height, width, channels).copy(), values
 
 
-def _cost(picture: Pictures.Image, path: Path, channels: int, factor: int) -> int:
-    """Bytes that it takes to decode a picture, as a bound."""
+def _shrunk(picture: Pictures.Image, width: int, height: int) -> int:
+    """How many times smaller a picture is made while it is read. A JPEG is decoded at 1/2, 1/4 or 1/8 of its size,
+    where that is large enough."""
+    wanted = (height, width) if orientation(picture) >= 5 else (width, height)
+    picture.draft(None, (GAP * wanted[0], GAP * wanted[1]))
+    return max(1, min(picture.width // wanted[0], picture.height // wanted[1]) // GAP)
+
+
+def _cost(picture: Pictures.Image, whole: tuple[int, int], channels: int, factor: int) -> int:
+    """Bytes that it takes to decode a picture, as a bound; `whole`: its size in the file."""
     count = picture.width * picture.height
     held = count * HELD.get(picture.mode, 4)
-    tiles = getattr(picture, "tile", ())
-    if any(tile[0] in RUN_LENGTH for tile in tiles):
-        held *= 4
+    if any(tile[0] in RUN_LENGTH for tile in getattr(picture, "tile", ())):
+        held *= 6
     held *= COPIES.get(str(picture.format), 1)
     if picture.info.get("progressive"):
-        with Pictures.open(path, formats=["JPEG"]) as whole:
-            held += PROGRESSIVE * whole.width * whole.height
+        held += PROGRESSIVE * whole[0] * whole[1]
     return held + 3 * count * (1 if channels == 1 else 4) // factor**2
 
 
