@@ -161,3 +161,11 @@ def test_forms_of_hostile_files_are_refused():
         texts(torch.tensor([[math.nan], [1.0]]), space, as_found=True)
     with pytest.raises(UserError):
         space_from_facts({"kind": "table", "columns": [first], "missing": [3]})
+
+
+def test_a_file_without_a_line_of_names_is_said_to_be_one(tmp_path):
+    path = lines(tmp_path / "t.csv", "0.5,1.5", [f"{i * 0.25},{i * 0.5}" for i in range(40)])
+    data = open_data(str(path))
+    assert data.space.names == ("c0", "c1")
+    assert any("no names in the first row: columns are c0, c1" in said for said in data.warnings)
+    assert sum(data.facts()["sizes"].values()) == 41, "and no row is lost"

@@ -82,6 +82,7 @@ def table_of(
         classes=classes,
         protocol="; ".join(notes),
         skipped=[*left_out, *sheet.skipped],
+        remarks=[f"{name}: {said}" for said in sheet.said if said.startswith("no names")],
     )
 
 

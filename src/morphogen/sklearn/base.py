@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -61,6 +61,7 @@ class LatentEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
     """A latent-variable model of the rows of an array."""
 
     _ability = "Autoencodes"
+    _usual: ClassVar[Mapping[str, Any]] = {}  # parts of the model, where no more is said of it than "vae"
 
     def __init__(
         self,
@@ -132,14 +133,15 @@ class LatentEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
 
     def _spec(self) -> dict[str, Any]:
         """The recipe of the model: what was said of it, and what n_components and hidden_layer_sizes say."""
-        spec: dict[str, Any] = {"use": self.model} if isinstance(self.model, str) else dict(self.model)
+        usual = self._usual if self.model == "vae" and self.levels is None else {}
+        spec: dict[str, Any] = {"use": self.model} | usual if isinstance(self.model, str) else dict(self.model)
         takes = {a.name for a in describe("models", part_name("models", str(spec.get("use"))))[1]}
         if "latent" in spec:
             raise UserError(f"model says latent = {spec['latent']!r}; leave it out and say n_components")
         if "latent" in takes:
             spec["latent"] = int(self.n_components)
         if "net" in takes and "net" not in spec:
-            spec["net"] = {"use": "mlp", "widths": self._widths()}
+            spec["net"] = {"use": "mlp", "widths": self._widths()} | ({"act": "silu"} if usual else {})
         return spec
 
     def _show(self, record: dict[str, Any]) -> None:

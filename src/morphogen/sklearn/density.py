@@ -7,13 +7,22 @@ estimator's must be; over those draws the importance-weighted bound (Burda, Gros
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from morphogen.core.model import Scores
 
-__all__ = ["log_density"]
+__all__ = ["DENSITY", "log_density"]
+
+
+DENSITY: Mapping[str, Any] = {
+    "terms": ["bound"],
+    "samples": 5,
+    "prior": {"use": "mixture", "components": 10, "full": True},
+}
 
 
 def log_density(model: Scores, x: Tensor, draws: int) -> Tensor:

@@ -15,6 +15,7 @@ from morphogen.core.conditional import Conditional
 from morphogen.core.noise import Noise
 from morphogen.sklearn.adopting import OfRun
 from morphogen.sklearn.base import LARGEST_SEED, ROWS, Array
+from morphogen.sklearn.density import DENSITY
 
 __all__ = ["Sampler"]
 
@@ -22,10 +23,12 @@ __all__ = ["Sampler"]
 class Sampler(DensityMixin, OfRun):  # type: ignore[misc]
     """A generator of rows: any of the models shelf that draws examples; one with a likelihood scores rows, too.
 
-    Its parameters are those of VAETransformer; `model` may be a GAN.
+    Its parameters are those of VAETransformer; `model` may be a GAN. "vae" is one made for densities: the bound of five
+    draws, and for a prior a mixture of ten normals with covariances of their own.
     """
 
     _ability = "Samples"
+    _usual = DENSITY
 
     def fit(self, X: Any, y: Any = None) -> Sampler:
         """Learn what rows of X are like."""
