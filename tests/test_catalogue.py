@@ -56,6 +56,7 @@ def test_every_verb_takes_a_name(do):
     assert code == 2
     assert "did you mean 'runs/vae-digits'?" in err
     assert "did you mean 'runs/vae-digits'?" in do("sample", "vae-digit")[2]
+    assert "did you mean 'last'?" in do("sample", "lats")[2]
 
 
 def test_no_last_run(do, tmp_path, monkeypatch):

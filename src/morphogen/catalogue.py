@@ -63,9 +63,10 @@ def locate(said: str | Path) -> Path:
 
 def no_run(path: Path) -> UserError:
     """What to say of a folder that is no run: the run that is spelt much like it, if there is one."""
-    names = {home.name: home for home in find_runs()}
+    names = {home.name: str(home) for home in find_runs()}
+    names |= {LAST: LAST} if names else {}
     near = get_close_matches(path.name, names, n=1, cutoff=0.6) if path.name else []
-    remedy = f"did you mean {str(names[near[0]])!r}?" if near else "`morphogen runs` lists the runs here"
+    remedy = f"did you mean {names[near[0]]!r}?" if near else "`morphogen runs` lists the runs here"
     return UserError(f"{path} is not a run: it holds no {RECIPE} and {DATA}; {remedy}")
 
 

@@ -103,7 +103,7 @@ def change(recipe: Mapping[str, Any], leaves: Iterable[str]) -> dict[str, Any]:
     for leaf in leaves:
         path, equals, text = leaf.partition("=")
         if not equals or not path:
-            raise UserError(f"{leaf!r} is not of the form leaf=value, e.g. model.latent=64")
+            raise UserError(f"{leaf!r} is not of the form NAME=VALUE, e.g. model.latent=64")
         *branches, last = path.split(".")
         if len(branches) > DEEPEST:
             raise UserError(f"{leaf[:40]!r}... is more than {DEEPEST} levels deep; no model is")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from morphogen import disk
+from morphogen.catalogue import locate
 from morphogen.core.batch import BLANK
 from morphogen.core.model import Model
 from morphogen.data.dataset import Dataset
@@ -25,7 +26,7 @@ __all__ = ["as_begun", "as_told", "start_from"]
 
 def start_from(model: Model, path: str | Path) -> None:
     """Put the weights of a trained run into a fresh model, or into the part of it that the run's recipe describes."""
-    held = Run.open(path).model().state_dict()
+    held = Run.open(locate(path)).model().state_dict()
     parts = [part for part in model.modules() if isinstance(part, Model)]
     for part in parts:
         if _shapes(part) == {name: tensor.shape for name, tensor in held.items()}:
@@ -76,7 +77,7 @@ def _among(data: Dataset, path: Path, device: torch.device) -> tuple[Tensor, int
         raise UserError(f"train.spread = {path} spreads labels, and {data.name} has none of two classes; label some")
     if told == len(data.splits["train"]):
         raise UserError(f"train.spread = {path}: every example of {data.name} has a label; leave it away")
-    other = Run.open(path)
+    other = Run.open(locate(path))
     model = encoder(other, other.model().to(device))
     codes, y = gathered(as_of(data, other.space, path), "train", model.encode, model)
     return spread(codes, y, len(data.classes)), told

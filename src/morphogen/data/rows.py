@@ -21,7 +21,7 @@ from morphogen.errors import UserError, did_you_mean
 
 __all__ = ["cells", "fill_rows", "known_rows", "labels_of", "read_labels", "read_rows", "rows_of", "texts"]
 
-FIT = "mend it, or let it count as missing (--fit, where a task takes it)"
+FIT = "mend it, or empty the cell, which then counts as missing"
 
 
 def read_rows(path: Path, space: Table, fit: bool) -> Tensor:

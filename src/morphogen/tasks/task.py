@@ -92,7 +92,12 @@ OPENING = (
         "Literal[dynamic, static, threshold]",
         help="binarisation of a named data set, where not the model's own",
     ),
-    Argument("fit", "bool", default=False, help="resize files to what the model takes"),
+    Argument(
+        "fit",
+        "bool",
+        default=False,
+        help="resize pictures to what the model takes; of tables, count what it does not know as missing",
+    ),
 )
 
 
