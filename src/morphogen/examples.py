@@ -28,6 +28,7 @@ from morphogen.data.split import UNSPLIT
 from morphogen.data.stamp import digest
 from morphogen.data.stores import MemoryStore
 from morphogen.errors import UserError, did_you_mean
+from morphogen.progress import counted, working
 from morphogen.run import Run
 
 __all__ = ["ROWS", "Data", "as_of", "find_examples"]
@@ -52,9 +53,10 @@ class Data:
     def __len__(self) -> int:
         return len(self.data.splits[self.split])
 
-    def batches(self, size: int = ROWS, device: torch.device = CPU) -> Iterator[Batch]:
-        """All of them, at most `size` at a time."""
-        return Batches(self.data, self.split, size, device=device, shuffle=False).sweep(size)
+    def batches(self, size: int = ROWS, device: torch.device = CPU, *, told: bool = True) -> Iterator[Batch]:
+        """All of them, at most `size` at a time, counted where a verb is at work and they are many (`told`)."""
+        found = Batches(self.data, self.split, size, device=device, shuffle=False).sweep(size)
+        return counted(found, len(self), working.get()) if told and working.get() and len(self) > size else found
 
     def first(self, count: int, device: torch.device = CPU) -> Batch:
         """The first few as one batch; fewer where there are fewer."""

@@ -29,6 +29,7 @@ from morphogen.core.space import Space
 from morphogen.errors import UserError, did_you_mean
 from morphogen.examples import Data, find_examples
 from morphogen.facts import readable
+from morphogen.progress import at_verb
 from morphogen.run import WEIGHTS, Run
 from morphogen.tasks.task import OPENED, Argument, Task, as_function, find, tasks
 from morphogen.values import Values
@@ -121,10 +122,11 @@ class OpenRun(Verbs):
         if task.needs == "RunFolder":
             return task.function(RunFolder(self.path, self.run.recipe, self.run.facts), **ready)
         if task.needs == "OpenRun":
-            result = task.function(self, **ready)
+            with at_verb(task.name):
+                result = task.function(self, **ready)
         else:
             ready |= {"run": self} if "run" in takes else {}
-            with self.at_work(task, int(given.get("seed") or 0)):
+            with at_verb(task.name), self.at_work(task, int(given.get("seed") or 0)):
                 result = task.function(self.model, **ready)
         return self._stamped(task, given, ready, result)
 

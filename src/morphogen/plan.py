@@ -13,8 +13,21 @@ from morphogen.optim import learning_rate
 __all__ = ["Plan"]
 
 
+FEWEST_STEPS, MOST_STEPS, EPOCHS = 3_000, 20_000, 300  # of a plan whose length nobody said
+LOOKS, LOOK_SHARE, LOOK_AT_LEAST, LOOK_AT_MOST = 20, 0.05, 500, 10_000  # validation, its share of the time, examples
+
+
+def usual(examples: int | None, batch: int) -> int:
+    """How many steps where nobody said: 300 passes over the examples, within 3,000 to 20,000 steps.
+
+    >>> usual(320, 64), usual(1_437, 128), usual(60_000, 128)
+    (3000, 3368, 20000)
+    """
+    return MOST_STEPS if examples is None else min(max(round(EPOCHS * examples / batch), FEWEST_STEPS), MOST_STEPS)
+
+
 class Plan:
-    """Ends after `steps`, `epochs` or `minutes`, whichever was given; 20,000 steps where none was.
+    """Ends after `steps`, `epochs` or `minutes`, whichever was given; where none was, after what the data asks for.
 
     steps: length of the training in steps
     epochs: length of the training in passes through the data
@@ -107,11 +120,11 @@ class Plan:
         return cls(**check(cls, table, "train"))
 
     @staticmethod
-    def complete(table: Mapping[str, Any]) -> dict[str, Any]:
-        """The table with its defaults filled in."""
+    def complete(table: Mapping[str, Any], examples: int | None = None) -> dict[str, Any]:
+        """The table with its defaults filled in, for so many examples to learn from."""
         whole: dict[str, Any] = plain(check(Plan, table, "train"))
         if not any(key in whole for key in ("steps", "epochs", "minutes")):
-            whole = {"steps": 20_000} | whole
+            whole = {"steps": usual(examples, whole["batch"])} | whole
         return whole
 
     def limit(self, examples: int) -> int | None:
@@ -125,6 +138,13 @@ class Plan:
     def fraction(self, step: int, limit: int | None, elapsed: float) -> float:
         """How much of the plan is behind us, 0 to 1."""
         return step / limit if limit is not None else elapsed / (60 * (self.minutes or 1.0))
+
+    def looks(self, limit: int, valid: int) -> tuple[int, int]:
+        """How often to look at validation in so many steps, and at how many of its examples: all looks together take
+        about a twentieth of the time, since a look at an example is a third of a step on one."""
+        affordable = LOOK_SHARE * 3 * limit * self.batch
+        count = round(min(max(affordable / max(min(valid, LOOK_AT_LEAST), 1), 1), LOOKS))
+        return count, min(valid, LOOK_AT_MOST, max(LOOK_AT_LEAST, int(affordable / count)))
 
     def rate(self, player: str, fraction: float, step: int) -> float:
         """The learning rate of a player."""

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from morphogen.escape import shown
@@ -28,6 +29,7 @@ Tell = Callable[[int], None]
 Show = Callable[["Progress", Mapping[str, float]], None]
 
 LINE_SECONDS, BAR_SECONDS = 10.0, 0.2
+PAUSE_SECONDS, PAUSE_STEPS = 5.0, 30.0  # what lasts longer than so many seconds, and so many steps, was a pause
 
 
 @contextmanager
@@ -51,19 +53,32 @@ class Teller:
 
     def __init__(self, title: str, seconds: float) -> None:
         self.title, self.seconds = shown(title), seconds
-        self.began = time.monotonic()
         self.told_at = 0.0
         self.start: float | None = None
+        self.before = 0.0
+        self.at, self.steps, self.spent = 0.0, 0, 0.0  # when the last step ended; steps since the first, their seconds
         self.record: dict[str, float] = {}
         self.latest: tuple[Progress, Mapping[str, float]] | None = None
 
     def __call__(self, progress: Progress, valid: Mapping[str, float]) -> None:
         self.latest = (progress, valid)
         self.record = progress.record or self.record
-        if self.start is None:
-            self.start = progress.fraction
+        self._count(progress)
         if time.monotonic() - self.told_at >= self.seconds:
             self.last()
+
+    def _count(self, progress: Progress) -> None:
+        """What the steps took. The first one, before which there was compiling, and a pause (the machine slept, or the
+        process was stopped) say nothing about the next."""
+        now, before = time.monotonic(), self.at
+        self.at = now
+        if self.start is None:
+            self.start = progress.fraction
+        elif not self.steps or now - before < max(PAUSE_SECONDS, PAUSE_STEPS * self.spent / self.steps):
+            self.steps, self.spent = self.steps + 1, self.spent + now - before
+        else:
+            self.start += progress.fraction - self.before
+        self.before = progress.fraction
 
     def last(self) -> None:
         """Say where things stand now."""
@@ -77,8 +92,7 @@ class Teller:
     def left(self, fraction: float) -> str:
         """How long it will take from here, once there is something to go by."""
         done = fraction - (self.start or 0.0)
-        passed = time.monotonic() - self.began
-        return duration(passed / done * max(1 - fraction, 0.0)) if done > 0 and passed > 1 else "-:--"
+        return duration(self.spent / done * max(1 - fraction, 0.0)) if done > 0 and self.spent > 1 else "-:--"
 
     def words(self, valid: Mapping[str, float]) -> str:
         """Rate and distortion apart, or the losses of the players; then what validation says."""
@@ -151,21 +165,40 @@ def unheard(count: int) -> None:
 
 
 class Tally:
-    """Counts work that is done, on one line of a terminal once it has taken a while; `total` 0 is not known."""
+    """Counts work that is done once it has taken a while: on one line of a terminal, or by a line now and then where
+    nobody watches; `total` 0 is not known."""
 
     def __init__(self, total: int, title: str) -> None:
         self.total, self.title, self.done = total, title, 0
-        self.began = time.monotonic()
+        self.began = self.told = time.monotonic()
         self.watched = sys.stderr is not None and sys.stderr.isatty()
 
     def __call__(self, count: int) -> None:
         self.done += count
-        passed = time.monotonic() - self.began
-        if self.watched and passed > 1:
-            left = duration(passed / max(self.done, 1) * max(self.total - self.done, 0))
-            said = f"of {self.total:,}  {left} left " if self.total else f"in {duration(passed)} "
-            end = "\n" if 0 < self.total <= self.done else ""
-            print(f"\r{self.title}: {self.done:,} {said}", end=end, file=sys.stderr, flush=True)
+        now = time.monotonic()
+        passed, over = now - self.began, 0 < self.total <= self.done
+        wait = now - self.told < (BAR_SECONDS if self.watched else LINE_SECONDS) or passed < 1
+        ends = over and self.told > self.began  # what was begun to be told is told to its end
+        if sys.stderr is None or (wait and not ends):
+            return
+        self.told = now
+        left = duration(passed / max(self.done, 1) * max(self.total - self.done, 0))
+        said = f"of {self.total:,}  {left} left " if self.total else f"in {duration(passed)} "
+        start, end = ("\r", "\n" if over else "") if self.watched else ("", "\n")
+        print(f"{start}{self.title}: {self.done:,} {said}", end=end, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def at_verb(name: str) -> Iterator[None]:
+    """While a verb is at work, the examples that it goes over are counted under its name."""
+    before = working.set(name)
+    try:
+        yield
+    finally:
+        working.reset(before)
+
+
+working: ContextVar[str] = ContextVar("working", default="")  # the verb that is at work, for what it goes over
 
 
 def counted(batches: Iterable[Batch], total: int, title: str) -> Iterator[Batch]:

@@ -13,14 +13,16 @@ from morphogen.core.noise import Noise
 from morphogen.data.batches import Batches
 from morphogen.data.dataset import Dataset, Split
 from morphogen.metrics.sliced import carry
+from morphogen.plan import LOOK_AT_MOST
 
 __all__ = ["review"]
 
-LOOK_AT = 10_000  # examples of the validation split that are looked at each time
 ROWS, WAYS = 500, 128  # how many are held against as many samples, along how many directions
 
 
-def review(model: Model, data: Dataset, device: torch.device, precision: torch.dtype) -> dict[str, float]:
+def review(
+    model: Model, data: Dataset, device: torch.device, precision: torch.dtype, most: int = LOOK_AT_MOST
+) -> dict[str, float]:
     """The mean of each measure over (the first examples of) the validation split."""
     split: Split | None = data.splits.get("valid")
     if split is None or len(split) == 0:
@@ -37,7 +39,7 @@ def review(model: Model, data: Dataset, device: torch.device, precision: torch.d
                     sums[name] = sums.get(name, 0.0) + float(value.double().nansum())
                     counts[name] = counts.get(name, 0) + int((~value.isnan()).sum())
             count += len(batch)
-            if count >= LOOK_AT:
+            if count >= most:
                 break
         said = {name: value / counts[name] for name, value in sums.items() if counts[name]}
         if "loss" not in said and isinstance(model, Samples):

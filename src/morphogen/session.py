@@ -28,6 +28,7 @@ from morphogen.data.dataset import Dataset
 from morphogen.data.find import called, enough, open_data, open_with_default, resolve
 from morphogen.diagnosis import findings
 from morphogen.errors import Failure, MorphogenError, UserError
+from morphogen.opening import Expectation, opening, tell
 from morphogen.plan import Plan
 from morphogen.progress import bar
 from morphogen.ranks import Ranks, together
@@ -45,7 +46,7 @@ __all__ = ["fit", "start"]
 HIDES = ("labels", "labels_seed")
 SHOWN = 64  # examples in a sample grid
 SAVE_SECONDS = 60.0
-LOOK_SHARE = 20.0  # against a budget of minutes, looking takes at most one part in so many
+PATIENCE = 20.0  # against a budget of minutes, looking takes at most one part in so many
 FIRST, RECENT = 8, 60  # records of training that are kept, beside all looks, to tell what goes wrong
 
 
@@ -65,6 +66,7 @@ def complete(recipe: Any, data: Any, leaves: Iterable[str]) -> tuple[dict[str, A
     Plan.from_recipe(plan)
     spec, found = open_with_default(tree["data"], default)
     enough(found, called(spec))
+    plan = Plan.complete(tree.get("train", {}), len(found.splits["train"]))
     whole: dict[str, Any] = {
         "data": spec,
         "model": model.spec,
@@ -148,7 +150,7 @@ class Session:
             raise UserError(
                 "train.patience waits for the validation split, and this data has none; leave patience away"
             )
-        self.training = Training(run, self.data, ranks)
+        self.training = Training(run, self.data, ranks, asked)
         kept = self.training.resume()
         self.best: float | None = kept.get("best")
         self.stale: int = kept.get("stale", 0)
@@ -158,6 +160,7 @@ class Session:
         self.plan = self.training.plan
         self.records: list[dict[str, Any]] = run.log() if kept else []
         self.found: set[str] = set()
+        self.looks: tuple[int, int] | None = None
         self.saved_at = time.monotonic()
         self.looked_at, self.looked_until, self.look_seconds = self.training.fraction, time.monotonic(), 0.0
         if not kept:
@@ -167,10 +170,14 @@ class Session:
     def go(self) -> dict[str, Any]:
         """Train, look, save, until the plan ends, patience ends, or someone asks to stop."""
         stopped = False
+        done = self.finished or self._out_of_patience()
+        if not self.quiet and not done:
+            tell(opening(self.training, self.data))
         with bar(self.run.path.name, self.quiet) as show:
-            done = self.finished or self._out_of_patience()
+            expects = Expectation(self.training, self.quiet)
             for progress in () if done else train(self.training):
                 show(progress, self.valid)
+                expects(progress)
                 if progress.record is not None:
                     self.note(progress.record)
                 if self._due(self.plan.validate_every, 0.05, progress.fraction):
@@ -211,12 +218,19 @@ class Session:
         if every is not None:
             return self.training.step % every == 0
         if self.training.limit is not None:
-            return self.training.step % max(1, round(share * self.training.limit)) == 0
-        patient = time.monotonic() - self.looked_until > LOOK_SHARE * self.look_seconds
+            return self.training.step % max(1, self.training.limit // self._looks()[0]) == 0
+        patient = time.monotonic() - self.looked_until > PATIENCE * self.look_seconds
         if self.ranks.first(float(patient)) and fraction - self.looked_at >= share:
             self.looked_at = fraction
             return True
         return False
+
+    def _looks(self) -> tuple[int, int]:
+        """How often to look, and at how many validation examples; of minutes, by the pace until the first look."""
+        if self.looks is None:
+            steps = self.training.limit or round(self.training.step / max(self.training.fraction, 1e-9))
+            self.looks = self.plan.looks(max(steps, 1), len(self.data.splits.get("valid", ())))
+        return self.looks
 
     def _save_due(self) -> bool:
         if self.plan.save_every is not None:
@@ -244,7 +258,7 @@ class Session:
         model, device = self.training.average.average, self.ranks.device
         self.valid = {"step": self.training.step}  # on every rank: the last look is skipped or taken by all
         if self.ranks.rank == 0:
-            self.valid |= review(model, self.training.data, device, self.training.precision)
+            self.valid |= review(model, self.training.data, device, self.training.precision, self._looks()[1])
             if len(self.valid) > 1:
                 record = {"step": self.training.step} | {f"valid/{k}": v for k, v in self.valid.items() if k != "step"}
                 self.run.append(record)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from morphogen import disk
 from morphogen.catalogue import locate
 from morphogen.core.batch import BLANK
+from morphogen.core.conditional import Conditional
 from morphogen.core.model import Model
 from morphogen.data.dataset import Dataset
 from morphogen.data.labels import demand_labels, known
@@ -21,7 +22,9 @@ from morphogen.ranks import Ranks
 from morphogen.run import SPREAD, Run, fill
 from morphogen.spreading import encoder, gathered, spread
 
-__all__ = ["as_begun", "as_told", "start_from"]
+__all__ = ["as_begun", "as_told", "begin", "start_from"]
+
+LOOKED_AT = 1_000  # examples that say where a likelihood begins
 
 
 def start_from(model: Model, path: str | Path) -> None:
@@ -37,6 +40,21 @@ def start_from(model: Model, path: str | Path) -> None:
         f"train.start = {path}: no part of this model ({names}) has the shapes of what is there; give both the same "
         "recipe, and data of the same space"
     )
+
+
+def begin(model: Model, data: Dataset, path: str | None) -> None:
+    """A fresh model begins with the weights of another run, where one is named; otherwise likelihoods that can begin at
+    the mean and spread of the first examples do so."""
+    if path:
+        start_from(model, path)
+        return
+    told = [part for part in model.modules() if isinstance(part, Conditional) and hasattr(part.family, "begin")]
+    about = [part.family for part in told if part.of == data.space]
+    if about:
+        split = data.splits["train"]
+        x = data.space.read(split.x.gather(torch.arange(min(len(split), LOOKED_AT))))
+        for family in about:
+            family.begin(x if data.view is None else data.view(x))
 
 
 def as_begun(run: Run, data: Dataset, ranks: Ranks) -> Dataset:

@@ -17,6 +17,7 @@ from morphogen.core.damage import Chain, chain, missing
 from morphogen.core.space import Image
 from morphogen.core.worded import read_damage
 from morphogen.errors import UserError
+from morphogen.progress import Tally
 from morphogen.restoration import Restored, summed
 
 __all__ = ["large_space", "restore_tiles", "window"]
@@ -60,6 +61,7 @@ def restore_tiles(y: Tensor, damage: Chain, tile: Image, undo: Callable[[Tensor,
     weight = window(tile)
     total, squares, mean = (torch.zeros(1, *space.shape) for _ in range(3))
     away: Tensor | None = None
+    tally = Tally(len(spots), "restore: tiles")
     for first in range(0, len(spots), ROWS):
         found = undo(torch.cat(cut[first : first + ROWS]), small)
         if away is None:
@@ -70,6 +72,7 @@ def restore_tiles(y: Tensor, damage: Chain, tile: Image, undo: Callable[[Tensor,
             squares[where] += weight.square()
             mean[where] += weight * found.mean[i].cpu()
             away[where] += weight * (found.draws[:, i : i + 1] - found.mean[i]).cpu()
+        tally(len(cut[first : first + ROWS]))
     assert away is not None
     mean = mean / total
     whole = summed(mean[None], mean + away / squares.sqrt(), space)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,17 +23,17 @@ from morphogen.core import noise
 from morphogen.core.batch import Batch
 from morphogen.core.model import Model, Turn, teams
 from morphogen.core.noise import Noise
-from morphogen.core.precision import at_least_single
 from morphogen.data.batches import Batches
 from morphogen.data.dataset import Dataset
 from morphogen.errors import UserError
 from morphogen.optim import Average, Optimiser
 from morphogen.plan import Plan
 from morphogen.ranks import Ranks
+from morphogen.records import Records
 from morphogen.recovery import NEVER, Recovery, out_of_memory
 from morphogen.run import Run, fill
 from morphogen.run_checks import check_state
-from morphogen.starting import as_told, start_from
+from morphogen.starting import as_told, begin
 
 __all__ = ["Progress", "Training", "train"]
 
@@ -49,18 +49,18 @@ class Progress:
     record: dict[str, float] | None
 
 
-class Training(Recovery):
+class Training(Recovery, Records):
     """Everything that changes while a run is trained, and nothing else."""
 
-    def __init__(self, run: Run, data: Dataset, ranks: Ranks) -> None:
+    def __init__(self, run: Run, data: Dataset, ranks: Ranks, asked: Sequence[int] = ()) -> None:
         machine.prepare()
         self.run, self.ranks = run, ranks
         self.seed = int(run.recipe["seed"])
         self.plan = Plan.from_recipe(run.recipe["train"])
         self.precision = machine.choose_precision(run.recipe["precision"], ranks.device)
         self.model: Model = run.build().to(ranks.device)
-        if self.plan.start and not run.states():
-            start_from(self.model, self.plan.start)
+        if not run.states():
+            begin(self.model, data, self.plan.start)
         self.data = as_told(self.model, data)
         self.team = teams(self.model)
         averaged = copy.deepcopy(self.model).requires_grad_(False) if self.plan.ema else self.model
@@ -85,6 +85,7 @@ class Training(Recovery):
         self.sums: dict[str, Tensor] = {}
         self.counted = 0
         self.program: CompiledStep | None = None
+        self.aside, self.asked = 0.0, asked  # seconds of this step that are none of training; who asked to stop
         self.compiling = (
             ranks.world == 1
             and data.splits["train"].guesses is None
@@ -198,15 +199,17 @@ class Training(Recovery):
 
     def _compile(self, batch: Batch) -> None:
         """Make the whole step one program, once; what cannot be compiled goes on as it is."""
-        self.compiling = False
+        self.compiling, began = False, time.perf_counter()
         (player, *_), context = self.team, partial(machine.autocast, self.ranks.device, self.precision, cache=False)
         try:
             if len(batch) > self.micro:
                 raise NotCompilable("the batch is played in parts")
             self.program = CompiledStep(self.model, self.optimisers[player], context, batch, self.seed)
         except Exception as error:  # a compiler fails in more ways than can be named
-            why = str(error).strip().splitlines() or [type(error).__name__]
-            self.run.complain(f"not compiled, which costs speed and nothing else: {why[0][:300]}", self.step)
+            if not self.asked:  # asked to stop, the compiler stops as well, which is no fault of its
+                why = str(error).strip().splitlines() or [type(error).__name__]
+                self.run.complain(f"not compiled, which costs speed and nothing else: {why[0][:300]}", self.step)
+        self.aside += time.perf_counter() - began
 
     def _turn(self, games: list[tuple[Iterator[Turn], float]], said: dict[str, Tensor]) -> str | None:
         """One turn of every micro-batch, each sent back before the next one is thought of: one graph at a time."""
@@ -238,26 +241,6 @@ class Training(Recovery):
                 return
             yield turn
 
-    def record(self, logs: dict[str, Tensor], seconds: float) -> dict[str, float] | None:
-        """Add to the record under way; give it out when it is due."""
-        for name, value in logs.items():
-            value = at_least_single(value.detach())
-            self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
-        self.counted += 1
-        if self.step % self.plan.log_every and self.step != 1 and self.fraction < 1:
-            return None
-        names = sorted(self.sums)
-        said: dict[str, float] = {
-            "step": self.step,
-            "fraction": round(self.fraction, 6),
-            "time": round(self.elapsed, 3),
-        }
-        said |= {name: float(self.sums[name]) / self.counted for name in names}
-        pace = self.counted * self.batch / seconds if seconds > 0 else 0.0
-        said[f"{self.data.space.plural}/s"] = round(pace, 1)
-        self.sums, self.counted = {}, 0
-        return said
-
 
 def train(training: Training) -> Iterator[Progress]:
     """Play steps until the plan is fulfilled or the caller stops asking."""
@@ -285,14 +268,17 @@ def train(training: Training) -> Iterator[Progress]:
         training.average.update(training.step)
         training.step += 1
         now = time.perf_counter()
-        training.elapsed += now - last
-        last = now
+        training.elapsed += now - last - training.aside
+        last, began, training.aside = now, began + training.aside, 0.0
         record = training.record(logs, now - began)
         if record is not None:
             began = now
-            if training.ranks.rank == 0:
-                training.run.append(record)
+            training.log(record)
         yield Progress(training.step, training.fraction, record)
         paused = time.perf_counter()  # the time that the caller takes counts against a budget, but not as speed
         training.elapsed += paused - last
         began, last = began + paused - last, paused
+    if training.counted:  # a plan of minutes may end in the time that the caller took
+        record = training.recorded(last - began)
+        training.log(record)
+        yield Progress(training.step, training.fraction, record)

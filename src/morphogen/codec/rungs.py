@@ -27,6 +27,7 @@ from morphogen.core.space import Image, Space
 from morphogen.errors import UserError
 from morphogen.families import natural
 from morphogen.families.bernoulli import bernoulli
+from morphogen.families.discrete import discrete_normal
 from morphogen.families.logistics import logistics
 from morphogen.families.normal import LOG_SCALES, fixed_normal, normal, shared_normal
 from morphogen.models.ladder import ladder
@@ -178,10 +179,15 @@ def _speech(family: Family, space: Space, told: Told, name: str) -> dict[str, An
         )
     if isinstance(family, bernoulli) and space.levels == 2:
         return {"kind": "coins"}
-    one = 1 << FINE
+    high = one = 1 << FINE
     if isinstance(family, logistics):
         start, bell, low, scales = family.start.flatten(2).squeeze(2), "logistic", -one, (-7.0, 5.0)
         mixture = family.mixture
+    elif isinstance(family, discrete_normal):
+        start, bell, low, scales, mixture = torch.zeros(1, 2 * space.depth), "normal", 0, LOG_SCALES, 1
+        unit = float(family.unit)  # the axis is told in the units of the decoder's numbers
+        start[0] = torch.cat([family.start[0] / unit, family.scales().detach() - math.log(unit)])
+        high = round(one / unit)
     elif isinstance(family, (normal, shared_normal, fixed_normal)) and not getattr(family, "squash", False):
         start, bell, low, scales, mixture = torch.zeros(1, 2 * space.depth), "normal", 0, LOG_SCALES, 1
         if not isinstance(family, normal):
@@ -194,7 +200,7 @@ def _speech(family: Family, space: Space, told: Told, name: str) -> dict[str, An
     told.arrays[f"start/{name}"] = np.rint(start.double().numpy() * one).astype(np.int64)
     return {
         "kind": "blend", "bell": bell, "mixture": mixture, "depth": space.depth, "levels": space.levels, "low": low,
-        "high": one, "least": round(scales[0] * one), "most": round(scales[1] * one), "start": f"start/{name}",
+        "high": high, "least": round(scales[0] * one), "most": round(scales[1] * one), "start": f"start/{name}",
     }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ narrow. What q misses altogether no weight shows: `annealed.py` can start elsewh
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -109,9 +109,17 @@ class Likelihood:
 
 
 def log_likelihood(
-    model: Scores, batches: Iterable[Batch], samples: int = 500, *, seed: int = 0, rows: int = BLOCK * GROUP
+    model: Scores,
+    batches: Iterable[Batch],
+    samples: int = 500,
+    *,
+    seed: int = 0,
+    rows: int = BLOCK * GROUP,
+    tell: Callable[[int], object] = lambda count: None,
 ) -> Likelihood:
-    """log p(x) of each datum from `samples` draws, of which at most `rows` (and at least 20) are decoded at once."""
+    """log p(x) of each datum from `samples` draws, of which at most `rows` (and at least 20) are decoded at once.
+
+    `tell` hears how many draws were made, as they are."""
     if samples < 1 or rows < 1:
         raise UserError(f"samples and rows must be at least 1, not {samples} and {rows}")
     said: list[Tensor] = []
@@ -119,7 +127,9 @@ def log_likelihood(
     with torch.inference_mode(), at_rest(model):
         for place, block in enumerate(blocks(batches, BLOCK)):
             for share in block.shares(max(rows // GROUP, 1)):
-                said.append(_score(model, share, samples, Noise(seed, "score", place, share.start, BLOCK), spread))
+                said.append(
+                    _score(model, share, samples, Noise(seed, "score", place, share.start, BLOCK), spread, tell)
+                )
     if not said:
         raise UserError("there is nothing to score: the data is empty")
     log_p, distortion, rate, effective = torch.cat(said, 1).unbind(0)
@@ -154,7 +164,9 @@ def _joined(held: list[Batch]) -> Batch:
     return Batch(torch.cat([b.x for b in held]), torch.cat(labels) if labels else None)
 
 
-def _score(model: Scores, batch: Batch, samples: int, noise: Noise, spread: _Spread) -> Tensor:
+def _score(
+    model: Scores, batch: Batch, samples: int, noise: Noise, spread: _Spread, tell: Callable[[int], object]
+) -> Tensor:
     """(log p, distortion, rate, effective samples) of each datum, (4, batch): streaming logs of summed exponentials, in
     float64."""
     total = squares = distortion = rate = torch.zeros(0)
@@ -164,6 +176,7 @@ def _score(model: Scores, batch: Batch, samples: int, noise: Noise, spread: _Spr
             inference = model.infer(batch.x, batch.y, count)
             weights = inference.log_weight.cpu().double()  # MPS knows no float64
             weight, square = torch.logsumexp(weights, 0), torch.logsumexp(2 * weights, 0)
+            tell(count * len(batch))
             worse = inference.distortion.cpu().double().sum(0)
             dearer = inference.rate.cpu().double().expand(count, -1).sum(0)
             if done == 0:

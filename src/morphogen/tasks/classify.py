@@ -81,11 +81,10 @@ def _heard(namer: Namer, run: OpenRun, data: Data) -> tuple[Tensor, Tensor | Non
     """Log probabilities of all examples, and their labels where there are any."""
     import torch
 
-    from morphogen.progress import counted
     from morphogen.work import device_of
 
     said, labels = [], []
-    for batch in counted(data.batches(device=device_of(run.model)), len(data), "classify"):
+    for batch in data.batches(device=device_of(run.model)):
         said.append(namer(batch.x))
         if batch.y is not None:
             labels.append(batch.y.cpu())

@@ -95,10 +95,9 @@ def _ending(out: Path, force: bool) -> str:
 def _numbers(detector: Detector, model: Encodes, data: Data) -> Tensor:
     import torch
 
-    from morphogen.progress import counted
     from morphogen.work import device_of
 
-    batches = counted(data.batches(device=device_of(model)), len(data), "detect")
+    batches = data.batches(device=device_of(model))
     return torch.cat([detector.numbers(batch) for batch in batches])
 
 

@@ -23,6 +23,7 @@ __all__ = ["restore"]
 
 BATCH = 100  # examples that are restored at once
 MOST = 1000  # draws of each
+TILE_STEPS = 60  # of the descent for a tile: each place lies under four of them
 
 
 @task
@@ -78,6 +79,8 @@ def _number(label: object) -> int | None:
 
 
 def _each(model: Model, known: Damaged, samples: int, by: str, seed: int, tiles: bool) -> Gathering:
+    from functools import partial
+
     from morphogen.core import noise
     from morphogen.core.noise import Noise
     from morphogen.progress import counted
@@ -86,7 +89,8 @@ def _each(model: Model, known: Damaged, samples: int, by: str, seed: int, tiles:
     from morphogen.tiling import restore_tiles
     from morphogen.work import device_of
 
-    ways: dict[str, Callable[[], Approach]] = {"gibbs": gibbs, "weights": weighed, "descent": refined}
+    descent = partial(refined, steps=TILE_STEPS) if tiles else refined
+    ways: dict[str, Callable[[], Approach]] = {"gibbs": gibbs, "weights": weighed, "descent": descent}
     device, approach = device_of(model), ways[by]()
     found = Gathering(known, samples)
     damage = known.damage.to(device)

@@ -42,7 +42,7 @@ def score(
     """
     from morphogen.abilities import Unable
     from morphogen.metrics.likelihood import log_likelihood
-    from morphogen.progress import counted
+    from morphogen.progress import Tally
     from morphogen.work import device_of
 
     data, device = data.limited(n), device_of(model)
@@ -52,8 +52,8 @@ def score(
             f"score asks a model to say how likely examples are (Scores), which this {type(model).__name__} cannot do: "
             "its code is a point, without rate or likelihood; train with model.posterior=normal and a rate in its terms"
         )
-    batches = counted(data.batches(device=device), len(data), "score")
-    said = log_likelihood(model, batches, samples, seed=seed).facts()
+    tally = Tally(len(data) * samples, "score: draws")
+    said = log_likelihood(model, data.batches(device=device, told=False), samples, seed=seed, tell=tally).facts()
     if bits:
         from morphogen.codec.costs import costs
 
