@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -201,3 +202,10 @@ def test_a_copied_run_without_its_data_says_what_to_give(home, tmp_path):
     moved.rename(home / "elsewhere")
     with pytest.raises(UserError, match="or give the examples"):
         mg.open(tmp_path / "run").encode()
+
+
+def test_a_dry_run_says_how_many_labels_are_left_and_where_they_mean_nothing(capsys):
+    assert main(["train", "vae", "digits", "--dry-run", "data.labels=2"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"labelled +20\b", out)
+    assert "data.labels = 2 hides labels, and this model reads none" in out

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from morphogen.core.batch import Batch
+from morphogen.core.batch import BLANK, Batch
 from morphogen.core.space import Space
 
 __all__ = ["Batch", "Dataset", "Split", "Store"]
@@ -78,6 +78,12 @@ class Dataset:
     array: dict[str, Any] = field(default_factory=dict)  # of an array: its dtype, and the number that is white
     remarks: list[str] = field(default_factory=list)  # what a person should know before training
     judge: str = ""  # whose features tell its samples apart, where the classes themselves are not what to learn
+
+    @property
+    def labelled(self) -> int:
+        """How many training examples have a label."""
+        y = self.splits["train"].y
+        return 0 if y is None else int((y != BLANK).sum())
 
     @property
     def warnings(self) -> list[str]:

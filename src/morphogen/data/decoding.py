@@ -29,7 +29,7 @@ RUN_LENGTH = ("bmp_rle",)  # a decoder that holds it six times
 PROGRESSIVE = 6  # bytes of a pixel of a progressive JPEG, whatever the size that it is wanted in
 
 # blocks of this size go back to the system when they are freed; smaller ones stay with the thread that freed them
-Pictures.core.set_block_size(64 << 20)
+Pictures.core.set_block_size(64 << 20)  # type: ignore[attr-defined]
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.bool_]

@@ -147,6 +147,14 @@ def _change(run: Run, leaves: list[str]) -> None:
         run.seal_manifest()
 
 
+def _of_labels(whole: dict[str, Any], model: Any) -> list[str]:
+    """What is to be said where labels are hidden from a model that reads none."""
+    count = whole["data"].get("labels")
+    if not count or model.labels is not None:
+        return []
+    return [f"data.labels = {count} hides labels, and this model reads none; they are left for `classify` alone"]
+
+
 def rehearse(recipe: Any, data: Any, leaves: list[str]) -> dict[str, Any]:
     """Two steps in a folder that is thrown away: what would be trained, on what, and for about how long."""
     import tempfile
@@ -172,9 +180,14 @@ def rehearse(recipe: Any, data: Any, leaves: list[str]) -> dict[str, Any]:
         steps_take = f"{limit:,} steps, about {seconds * limit / 60:.1f} minutes" if limit else ""
         return {
             "data": found.facts()["sizes"]
-            | {"name": found.name, "classes": len(found.classes), "skipped": len(found.skipped)},
+            | {
+                "name": found.name,
+                "classes": len(found.classes),
+                "labelled": found.labelled,
+                "skipped": len(found.skipped),
+            },
             "left_out": [{"file": name, "why": reason} for name, reason in found.skipped[:20]],
-            "remarks": found.remarks,
+            "remarks": found.remarks + _of_labels(whole, training.model),
             "space": found.space.facts(),
             "parameters": sum(p.numel() for p in training.model.parameters()),
             "device": str(training.ranks.device),
