@@ -133,15 +133,15 @@ class LatentEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
 
     def _spec(self) -> dict[str, Any]:
         """The recipe of the model: what was said of it, and what n_components and hidden_layer_sizes say."""
-        usual = self._usual if self.model == "vae" and self.levels is None else {}
-        spec: dict[str, Any] = {"use": self.model} | usual if isinstance(self.model, str) else dict(self.model)
+        usual = dict(self._usual) if self.model == "vae" and self.levels is None else {}
+        spec = {"use": self.model, **usual} if isinstance(self.model, str) else dict(self.model)
         takes = {a.name for a in describe("models", part_name("models", str(spec.get("use"))))[1]}
         if "latent" in spec:
             raise UserError(f"model says latent = {spec['latent']!r}; leave it out and say n_components")
         if "latent" in takes:
             spec["latent"] = int(self.n_components)
         if "net" in takes and "net" not in spec:
-            spec["net"] = {"use": "mlp", "widths": self._widths()} | ({"act": "silu"} if usual else {})
+            spec["net"] = {"use": "mlp", "widths": self._widths(), **({"act": "silu"} if usual else {})}
         return spec
 
     def _show(self, record: dict[str, Any]) -> None:
