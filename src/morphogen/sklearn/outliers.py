@@ -16,6 +16,7 @@ from sklearn.utils.validation import validate_data
 from morphogen.core.batch import Batch
 from morphogen.detector import Detector
 from morphogen.sklearn.base import ROWS, Array, LatentEstimator, refusing
+from morphogen.sklearn.density import DENSITY
 
 __all__ = ["VAEOutlierDetector"]
 
@@ -36,6 +37,7 @@ class VAEOutlierDetector(OutlierMixin, LatentEstimator):  # type: ignore[misc]
     """
 
     _ability = "Encodes"
+    _usual = DENSITY
 
     def __init__(
         self,
