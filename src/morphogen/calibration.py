@@ -14,7 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from morphogen.core.precision import on_grid
 
 __all__ = ["Calibration", "Tail", "p_values"]
 
@@ -90,8 +93,7 @@ class Calibration:
         """The mean of a row's surprises, which hears what all say a little (Fisher 1932 adds them up), and the largest,
         which hears what one says aloud (Tippett 1931). P-values are counted with their sum."""
         said = self.surprises(numbers)
-        both: Numbers = said.mean(1) + said.max(1)
-        return both
+        return on_grid(torch.from_numpy(said.mean(1) + said.max(1))).numpy()
 
     def p(self, numbers: Numbers) -> Numbers:
         """A p-value for each row."""

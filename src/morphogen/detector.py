@@ -4,13 +4,15 @@
     found = detector.score(batch)
     odd = found.p <= 0.05            # of new normal examples at most 5 % are called odd, on average
 
-For any model and any space; what a model cannot do (a gan has no likelihood) is left out.
+What is found of an example is a function of it alone, the same bits whatever stands beside it: the model runs in double
+precision, and its numbers are put on a grid (core/precision.py). For any model and any space; what a model cannot do
+(a gan has no likelihood) is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from morphogen.core.batch import Batch
 from morphogen.core.build import names, part
 from morphogen.core.noise import Alike
 from morphogen.core.oddity import Look, Oddity
+from morphogen.core.precision import in_double, like_weights, on_grid
 from morphogen.errors import Failure, UserError
 from morphogen.oddities.residual import heat
 
@@ -50,7 +53,8 @@ class Detector:
     def __init__(
         self, model: Any, ideas: Mapping[str, Oddity], learned: Mapping[str, dict[str, Tensor]], normal: Tensor
     ) -> None:
-        self.model, self.ideas, self.learned, self.normal = model, dict(ideas), dict(learned), normal
+        self.model, self.ideas, self.normal = model, dict(ideas), normal
+        self.learned = {name: {word: value.double() for word, value in said.items()} for name, said in learned.items()}
         self.calibration = Calibration(normal.double().numpy(), [idea.low for idea in self.ideas.values()])
 
     @classmethod
@@ -63,7 +67,7 @@ class Detector:
     ) -> Detector:
         """Learn from normal examples, and measure by others. `scores` are names of the oddities shelf; without it, the
         usual ones that the model can give."""
-        first = iter(learn)
+        model, first = in_double(model), iter(learn)
         begin = next(first, None)
         if begin is None or not len(begin):
             raise UserError("there are no normal examples to learn from; give some")
@@ -162,6 +166,7 @@ class Detector:
     @classmethod
     def from_tensors(cls, model: Any, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Detector:
         """A detector as it was kept."""
+        model = in_double(model)
         ideas = {name: part("oddities", name)(model) for name in facts["scores"]}
         learned: dict[str, dict[str, Tensor]] = {name: {} for name in ideas}
         for key, value in tensors.items():
@@ -198,14 +203,15 @@ def _chain(first: Batch, rest: Iterable[Batch]) -> Iterable[Batch]:
 
 
 def _seen(model: Any, ideas: Mapping[str, Oddity], batches: Iterable[Batch]) -> dict[str, Tensor]:
-    """The rows of each idea. The same noise for every example: none depends on where it stands, or beside whom."""
+    """The rows of each idea, in double precision. The same noise for every example: none depends on where it stands,
+    or beside whom."""
     rows: dict[str, list[Tensor]] = {name: [] for name in ideas}
     with torch.no_grad():
         for batch in batches:
-            look = Look(model, batch)
+            look = Look(model, replace(batch, x=like_weights(model, batch.x)))
             for name, idea in ideas.items():
                 with noise.source(Alike(NOISE, "oddity")):
-                    rows[name].append(idea.see(look).float().cpu())
+                    rows[name].append(idea.see(look).cpu().double())
     return {name: torch.cat(seen) if seen else torch.zeros(0, 1) for name, seen in rows.items()}
 
 
@@ -218,4 +224,4 @@ def _numbers(ideas: Mapping[str, Oddity], learned: Mapping[str, dict[str, Tensor
             f"{list(ideas)[column]} is not finite for {len(bad)} examples (the first, from 0, is {row}): weights or "
             "data hold NaN, or overflow; leave that score out, or use an earlier state of the run"
         )
-    return said
+    return on_grid(said)

@@ -68,7 +68,7 @@ class Look:
         if not isinstance(self.model, Decodes):
             raise UserError(f"a {type(self.model).__name__} reconstructs nothing; use a model that decodes")
         back = self.model.decode(self.code, self.batch.y)
-        return (back != self.x).float() if self.space.kind == "tokens" else (back - self.x).float()
+        return (back != self.x).double() if self.space.kind == "tokens" else (back - self.x).double()
 
 
 class Oddity:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from morphogen.core.oddity import Learned
+from morphogen.core.precision import on_grid
 from morphogen.errors import UserError
 
 __all__ = ["outlier_factor", "some_rows"]
@@ -21,7 +22,7 @@ def some_rows(rows: Tensor, nearest: int) -> dict[str, Tensor]:
     if nearest > KEPT // 2:
         raise UserError(f"nearest = {nearest} of the {KEPT} rows that are kept is too many; use {KEPT // 2} or fewer")
     kept = rows[:: -(-len(rows) // KEPT)]
-    apart = torch.cdist(kept, kept).fill_diagonal_(float("inf"))
+    apart = _apart(kept, kept).fill_diagonal_(float("inf"))
     near, which = apart.topk(min(nearest, max(len(kept) - 1, 1)), largest=False)
     near = near.nan_to_num(posinf=0.0)
     edge = near[:, -1]
@@ -31,10 +32,19 @@ def some_rows(rows: Tensor, nearest: int) -> dict[str, Tensor]:
 
 
 def outlier_factor(rows: Tensor, learned: Learned, nearest: int) -> Tensor:
-    """About 1 where it is as dense as around the neighbours, more where it is thinner."""
+    """About 1 where it is as dense as around the neighbours, more where it is thinner. Rows as near as the last
+    neighbour are neighbours, too, as in the paper: which of them came first would be up to rounding."""
+    kept, edge, density = learned["kept"], learned["edge"], learned["density"]
     said = []
     for some in torch.split(rows, ROWS):
-        near, which = torch.cdist(some, learned["kept"]).topk(min(nearest, len(learned["kept"])), largest=False)
-        reach = torch.maximum(near, learned["edge"][which]).mean(1)
-        said.append(learned["density"][which].mean(1) * reach)
+        apart = on_grid(_apart(some, kept))
+        last = apart.kthvalue(min(nearest, len(kept)), 1, keepdim=True).values
+        near = (apart <= last).to(apart.dtype)
+        count = near.sum(1)
+        said.append((near * density).sum(1) * (near * torch.maximum(apart, edge)).sum(1) / count.square())
     return torch.cat(said)
+
+
+def _apart(rows: Tensor, kept: Tensor) -> Tensor:
+    """All distances, each by itself: by products, those of rows that are close would be rounding."""
+    return torch.cdist(rows, kept, compute_mode="donot_use_mm_for_euclid_dist")

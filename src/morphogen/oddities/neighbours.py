@@ -26,7 +26,7 @@ class neighbours(Oddity):
         self.nearest = nearest
 
     def see(self, look: Look) -> Tensor:
-        return look.code.flatten(1).float()
+        return look.code.flatten(1)
 
     def learn(self, seen: Tensor) -> dict[str, Tensor]:
         scale = seen.std(0, correction=0)

@@ -19,7 +19,7 @@ class place(Oddity):
     words = "its code lies far from those of normal examples"
 
     def see(self, look: Look) -> Tensor:
-        return look.code.flatten(1).float()
+        return look.code.flatten(1)
 
     def learn(self, seen: Tensor) -> dict[str, Tensor]:
         return spread(seen)

@@ -33,7 +33,7 @@ class resemblance(Oddity):
     def see(self, look: Look) -> Tensor:
         if look.space.kind == "tokens":
             raise UserError("symbols are at no distance from one another; use neighbours")
-        return look.x.flatten(1).float()
+        return look.x.flatten(1)
 
     def learn(self, seen: Tensor) -> dict[str, Tensor]:
         lie = spread(seen)

@@ -29,8 +29,7 @@ def spread(rows: Tensor) -> dict[str, Tensor]:
     floor = 1e-6 * even + 1e-12  # a direction that never varies is no reason to divide by nothing
     along = (1 - shrink) * variances + shrink * even + floor
     rest = (1 - shrink) * left + shrink * even + floor
-    said = {"mean": mean, "ways": ways, "along": along.rsqrt(), "rest": torch.tensor(rest).rsqrt()}
-    return {name: tensor.float() for name, tensor in said.items()}
+    return {"mean": mean, "ways": ways, "along": along.rsqrt(), "rest": along.new_tensor(rest).rsqrt()}
 
 
 def _directions(centred: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,6 +19,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 
 from morphogen.core.batch import BLANK
 from morphogen.core.model import Classifies
+from morphogen.core.precision import on_grid
 from morphogen.sklearn.adopting import OfRun
 from morphogen.sklearn.base import Array, Refused
 
@@ -133,7 +134,7 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, OfRun):  # type: ignore[misc]
             return model.classify(x)
 
         X = self._check(X)
-        said: Array = self._each(self._seen(X), classify).numpy().astype(X.dtype)
+        said: Array = on_grid(self._each(self._seen(X), classify)).numpy().astype(X.dtype)
         return said
 
     def predict_proba(self, X: Any) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any
@@ -87,10 +86,9 @@ class VAEOutlierDetector(OutlierMixin, LatentEstimator):  # type: ignore[misc]
         order = np.random.RandomState(seed).permutation(len(X))
         learned, rest = np.sort(order[count:]), np.sort(order[:count])
         self._learn(X[learned], seed=seed)
-        model = copy.deepcopy(self.model_).double()
         scores = None if self.scores is None else list(self.scores)
         with refusing():
-            self.detector_ = Detector.fit(model, self._batches(X[learned]), self._batches(X[rest]), scores)
+            self.detector_ = Detector.fit(self.model_, self._batches(X[learned]), self._batches(X[rest]), scores)
             if self.contamination == "auto":
                 self.offset_ = -self.detector_.threshold(max(RATE, self.detector_.least))
         if self.contamination != "auto":
@@ -98,8 +96,8 @@ class VAEOutlierDetector(OutlierMixin, LatentEstimator):  # type: ignore[misc]
         return self
 
     def _batches(self, X: Array) -> Iterator[Batch]:
-        """Rows as the detector takes them, in double precision whatever they were: its numbers are compared."""
-        x = self._seen(X.astype(np.float64)).clamp(-FARTHEST, FARTHEST)
+        """Rows as the detector takes them."""
+        x = self._seen(X).clamp(-FARTHEST, FARTHEST)
         device = next(self.model_.parameters()).device
         return (Batch(part.to(device)) for part in torch.split(x, ROWS))
 
@@ -138,4 +136,4 @@ class VAEOutlierDetector(OutlierMixin, LatentEstimator):  # type: ignore[misc]
         super().__setstate__(kept)
         if detector is not None:
             tensors = {name: torch.tensor(np.array(values)) for name, values in detector[0].items()}
-            self.detector_ = Detector.from_tensors(copy.deepcopy(self.model_).double(), tensors, detector[1])
+            self.detector_ = Detector.from_tensors(self.model_, tensors, detector[1])
