@@ -114,9 +114,14 @@ def opened(path: Path) -> Iterator[Pictures.Image]:
 def _is_grey(picture: Pictures.Image) -> bool:
     if picture.mode != "P":
         return picture.mode in GREY or picture.mode.startswith("I;16")
-    palette = np.asarray(picture.getpalette() or [], dtype=np.uint8)
-    triples = palette[: len(palette) // 3 * 3].reshape(-1, 3)
-    return bool(len(triples)) and bool((triples == triples[:, :1]).all())
+    held = picture.palette  # as the header has it: getpalette() would decode the picture
+    wide = len(held.rawmode or "") if held is not None else 0
+    if held is None or wide not in (3, 4):
+        colours, wide = bytes(picture.getpalette() or []), 3
+    else:
+        colours = bytes(held.palette)
+    entries = np.frombuffer(colours, np.uint8)[: len(colours) // wide * wide].reshape(-1, wide)[:, :3]
+    return bool(len(entries)) and bool((entries == entries[:, :1]).all())
 
 
 def _is_deep(picture: Pictures.Image) -> bool:
