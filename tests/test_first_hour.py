@@ -61,12 +61,13 @@ def test_the_likelihood_begins_at_the_mean_and_spread_of_the_data() -> None:
 
 
 @pytest.mark.parametrize(("channels", "side"), [(1, 64), (3, 64), (1, 105)])
-def test_a_vae_of_auto_takes_nets_that_fit_pictures(channels: int, side: int) -> None:
+def test_vae_takes_nets_that_fit_pictures(channels: int, side: int) -> None:
     space = Image(side, side, channels)
-    spec = recipe.find("vae")["model"] | {"net": "auto", "likelihood": "normal-discrete"}
+    spec = recipe.find("vae")["model"]
     model = part("models", spec)(space, None)
     assert sum(p.numel() for p in model.parameters()) < 5_000_000
     assert isinstance(model.posterior.net.net, dcgan)
+    assert isinstance(model.likelihood.family, discrete_normal)
 
 
 def test_small_pictures_and_rows_get_dense_layers() -> None:

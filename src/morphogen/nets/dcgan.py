@@ -13,7 +13,17 @@ from torch.nn import functional as F
 
 from morphogen.core.build import register
 from morphogen.core.space import Image, Space, Vector
-from morphogen.nets.blocks import Enter, Leave, ToImage, ToVector, channels_last, image_sizes, one_of
+from morphogen.nets.blocks import (
+    Activation,
+    Enter,
+    Leave,
+    ToImage,
+    ToVector,
+    activation,
+    channels_last,
+    image_sizes,
+    one_of,
+)
 from morphogen.nets.kernels import Conv, Deconv
 
 __all__ = ["dcgan"]
@@ -52,7 +62,8 @@ class dcgan(nn.Module):
     """Convolutions of stride two, `width` channels at half the picture's size, doubled each time up to `limit`.
 
     With `width = 64`, and `features = 8192` for its critic, a picture of 64 x 64 gets the paper's networks: where the
-    vector has as many numbers as the smallest picture, the critic has no dense layer of its own.
+    vector has as many numbers as the smallest picture, the critic has no dense layer of its own. `act` is the
+    generator's; a leaky one does not die at a high learning rate where nothing normalises.
     """
 
     def __init__(
@@ -66,6 +77,7 @@ class dcgan(nn.Module):
         limit: PositiveInt = 512,
         stages: NonNegativeInt | None = None,
         norm: Norm = "batch",
+        act: Activation = "relu",
     ) -> None:
         super().__init__()
         self.enter = Enter(inp, given)
@@ -79,7 +91,7 @@ class dcgan(nn.Module):
         if way == "down":
             layers = _critic(counts, small, out, norm)
         else:
-            layers = _generator(counts, sizes, small, self.enter.flat, norm)
+            layers = _generator(counts, sizes, small, self.enter.flat, norm, act)
         self.body = nn.Sequential(*layers)
         channels_last(self)
 
@@ -99,13 +111,15 @@ def _critic(counts: list[int], small: int, out: Space, norm: Norm) -> list[nn.Mo
     return [*layers, *([nn.LeakyReLU(0.2)] if layers else []), ToVector(), Leave(small, out)]
 
 
-def _generator(counts: list[int], sizes: list[tuple[int, int]], small: int, flat: int, norm: Norm) -> list[nn.Module]:
+def _generator(
+    counts: list[int], sizes: list[tuple[int, int]], small: int, flat: int, norm: Norm, act: Activation
+) -> list[nn.Module]:
     """Batch norm before every convolution."""
     dense = nn.Linear(flat, small, bias=norm == "none" or len(counts) == 1)
     _initialise(dense, norm if len(counts) > 1 else "none", flat, 1.0)
     layers: list[nn.Module] = [dense, ToImage(counts[-1], sizes[-1])]
     for i in range(len(counts) - 1, 0, -1):
-        layers += [*_normed(counts[i], norm), nn.ReLU(), _Double(counts[i], counts[i - 1], norm, sizes[i - 1])]
+        layers += [*_normed(counts[i], norm), activation(act), _Double(counts[i], counts[i - 1], norm, sizes[i - 1])]
     return layers
 
 

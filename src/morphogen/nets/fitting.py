@@ -40,7 +40,7 @@ class fitting(nn.Module):
         super().__init__()
         self.net: nn.Module
         if convolves(inp, out, dense):
-            self.net = dcgan(inp, out, given, width=width, limit=limit, norm="none")
+            self.net = dcgan(inp, out, given, width=width, limit=limit, norm="none", act="leaky")
         else:
             self.net = mlp(inp, out, given, widths=widths)
         last = [layer for layer in self.net.modules() if isinstance(layer, (nn.Linear, nn.ConvTranspose2d))][-1]
