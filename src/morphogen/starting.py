@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from morphogen import disk
 from morphogen.catalogue import locate
 from morphogen.core.batch import BLANK
-from morphogen.core.conditional import Conditional
+from morphogen.core.conditional import Conditional, Family
 from morphogen.core.model import Model
 from morphogen.data.dataset import Dataset
 from morphogen.data.labels import demand_labels, known
@@ -48,8 +48,8 @@ def begin(model: Model, data: Dataset, path: str | None) -> None:
     if path:
         start_from(model, path)
         return
-    told = [part for part in model.modules() if isinstance(part, Conditional) and hasattr(part.family, "begin")]
-    about = [part.family for part in told if part.of == data.space]
+    told = [part for part in model.modules() if isinstance(part, Conditional)]
+    about = [p.family for p in told if p.of == data.space and type(p.family).begin is not Family.begin]
     if about:
         split = data.splits["train"]
         x = data.space.read(split.x.gather(torch.arange(min(len(split), LOOKED_AT))))

@@ -40,6 +40,9 @@ class Family(nn.Module):
         """Whether it gives probabilities to the data's own levels, so that bits mean something; a density does not."""
         return False
 
+    def begin(self, x: Tensor) -> None:
+        """Start at what examples are like; most families start where they are."""
+
     def split(self, said: Tensor) -> tuple[Tensor, ...]:
         """The numbers of every element apart: each of shape (*batch, *space.shape)."""
         batch = said.shape[: said.dim() - len(self.out.shape)]
