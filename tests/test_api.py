@@ -81,7 +81,7 @@ def test_samples_show_and_save_themselves(run, tmp_path):
     values.save(tmp_path / "grid.png", force=True)
     assert torch.equal(values.x, run.sample(5, seed=1).x)
     assert not torch.equal(values.x, run.sample(5, seed=2).x)
-    assert "<pre>" in run._repr_html_()
+    assert "<table" in run._repr_html_()
     assert "digits" in repr(run)
 
 

@@ -583,7 +583,7 @@ def test_every_name_and_recipe_resolves(tmp_path, monkeypatch):
         ("mnits", {}, "did you mean 'mnist'"),
         ("mnist", {"limti": 5}, "did you mean 'limit'"),
         ("digits", {"limit": 0}, "limit = 0"),
-        ("digits", {"binary": "perhaps"}, "binary = 'perhaps'"),
+        ("digits", {"binary": "perhaps"}, "binary: 'perhaps' is unknown"),
         ("digits", {"valid": 2000}, "not a share"),
         ({"path": "x"}, {}, "by name"),
         ({"use": "folder", "path": "nowhere"}, {}, "is not a folder"),

@@ -96,7 +96,7 @@ def test_few_points_make_a_set_all_the_same(count):
         ({"use": "stacked-mnist", "count": 10**9}, "fit in memory"),
         ({"use": "stacked-mnist", "count": 0}, "count = 0"),
         ({"use": "stacked-mnist", "valid": -1}, "valid = -1"),
-        ({"use": "sprites", "label": "shoes"}, "label = 'shoes'"),
+        ({"use": "sprites", "label": "shoes"}, "label: 'shoes' is unknown"),
     ],
 )
 def test_mistakes_are_named(spec, word):

@@ -679,7 +679,7 @@ MISTAKES = {
     "--damage noise=0.1": "which examples",
     "digits --damage noise=0.1": "--harm",
     "nowhere.png --damage noise=0.1": "no file",
-    ". --damage noise=0.1": "holds no file",
+    ". --damage noise=0.1": "holds no picture",
     "x.png --damage mask=0.5": "no file",
     "--harm --damage noise": "how strong",
     "--harm --damage": "expected one argument",

@@ -762,7 +762,7 @@ def test_the_command_refuses_in_words(runs, capsys):
 
 def test_samples_that_are_not_finite_are_refused(runs, monkeypatch):
     monkeypatch.setattr(
-        make, "sample", lambda model, n, seed: mg.values.Values(torch.full((n, 1, 8, 8), torch.nan), model.space)
+        make, "drawn", lambda model, n, seed, y: mg.values.Values(torch.full((n, 1, 8, 8), torch.nan), model.space)
     )
     with pytest.raises(UserError, match=r"not finite.*earlier state"):
         runs["digits"].judge(n=20)

@@ -389,7 +389,7 @@ def test_mistakes_are_value_errors_that_name_the_remedy(case: str) -> None:
         VAETransformer(**SMALL | parameters).fit(line())
 
 
-@pytest.mark.parametrize("parameters", [{"n_components": 1.5}, {"max_iter": "many"}, {"hidden_layer_sizes": 64}])
+@pytest.mark.parametrize("parameters", [{"n_components": 1.5}, {"max_iter": "many"}, {"hidden_layer_sizes": "64"}])
 def test_words_of_the_wrong_type_are_type_errors(parameters) -> None:
     with pytest.raises(TypeError):
         VAETransformer(**SMALL | parameters).fit(line())
