@@ -21,6 +21,7 @@ from morphogen.core import noise
 from morphogen.core.batch import Batch
 from morphogen.core.model import Model, teams
 from morphogen.core.noise import Noise
+from morphogen.core.precision import at_least_single
 from morphogen.optim import EPSILON, Optimiser
 
 __all__ = ["CompiledStep", "NotCompilable", "worth_compiling"]
@@ -155,7 +156,7 @@ class CompiledStep:
                 if next(game, None) is not None:
                     raise NotCompilable("the model plays several turns a step")
             gradients = torch.autograd.grad(turn.loss, weights, allow_unused=True)
-        norm = torch.stack([g.float().square().sum() for g in gradients if g is not None]).sum().sqrt()
+        norm = torch.stack([at_least_single(g).square().sum() for g in gradients if g is not None]).sum().sqrt()
         self._update(numbers, weights, gradients, first, second, norm)
         logs = {f"loss/{self.player}": turn.loss, **turn.log, f"gradient/{self.player}": norm}
         self.names = list(logs)
