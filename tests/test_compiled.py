@@ -45,7 +45,7 @@ def trained(path, leaves, steps=12):
             "train.skip=1e5",
             "train.decay=0.1",
         ],
-        ["data.binary=dynamic", "model.net.norm=batch", "model.labelled=true", "model.prior=mixture"],
+        ["data.binary=dynamic", "model.net=mlp", "model.net.norm=batch", "model.labelled=true", "model.prior=mixture"],
     ],
     ids=["ramp, clip and decay", "coins, batch norm, labels and a mixture"],
 )
