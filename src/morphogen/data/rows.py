@@ -19,7 +19,17 @@ from morphogen.data.pictures import shown
 from morphogen.data.sheet import ENDINGS, Sheet, read_sheet
 from morphogen.errors import UserError, did_you_mean
 
-__all__ = ["cells", "fill_rows", "known_rows", "labels_of", "read_labels", "read_rows", "rows_of", "texts"]
+__all__ = [
+    "cells",
+    "fill_rows",
+    "known_cells",
+    "known_rows",
+    "labels_of",
+    "read_labels",
+    "read_rows",
+    "rows_of",
+    "texts",
+]
 
 FIT = "mend it, or empty the cell, which then counts as missing"
 
@@ -34,6 +44,16 @@ def rows_of(sheet: Sheet, space: Table, fit: bool) -> Tensor:
 
     With `fit`, what the model does not know counts as missing: a column, a word, a number that is none.
     """
+    stored = known_cells(sheet, space, fit)
+    if bool(stored.isnan().all()):
+        raise UserError(
+            f"{shown(sheet.path)} has no cell that the model knows; its columns are {', '.join(space.names[:8])}"
+        )
+    return stored
+
+
+def known_cells(sheet: Sheet, space: Table, fit: bool) -> Tensor:
+    """The same, where it may be that no cell is known."""
     stored = torch.full((len(sheet), len(space.columns)), math.nan, dtype=torch.float64)
     for place, column in enumerate(space.columns):
         if column.name not in sheet.names:
@@ -46,10 +66,6 @@ def rows_of(sheet: Sheet, space: Table, fit: bool) -> Tensor:
         stored[:, place] = torch.tensor(
             _cells(sheet, sheet.names.index(column.name), column, fit, MISSING | set(space.missing)),
             dtype=torch.float64,
-        )
-    if bool(stored.isnan().all()):
-        raise UserError(
-            f"{shown(sheet.path)} has no cell that the model knows; its columns are {', '.join(space.names[:8])}"
         )
     return stored
 

@@ -8,8 +8,9 @@ VAETransformer(max_iter=500, n_components=3)
 from __future__ import annotations
 
 from morphogen.sklearn.classifier import SemiSupervisedVAEClassifier
+from morphogen.sklearn.imputer import VAEImputer
 from morphogen.sklearn.outliers import VAEOutlierDetector
 from morphogen.sklearn.sampler import Sampler
 from morphogen.sklearn.transformer import VAETransformer
 
-__all__ = ["Sampler", "SemiSupervisedVAEClassifier", "VAEOutlierDetector", "VAETransformer"]
+__all__ = ["Sampler", "SemiSupervisedVAEClassifier", "VAEImputer", "VAEOutlierDetector", "VAETransformer"]

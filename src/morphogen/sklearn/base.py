@@ -114,8 +114,11 @@ class LatentEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         self._check_parameters()
         self._space = self._space_of(X)
         self.mean_, self.scale_ = self._moments(X)
+        self._train(Dataset("X", self._space, {"train": Split(self._stored(X), y)}, "at hand", classes=classes), seed)
+
+    def _train(self, data: Dataset, seed: int) -> None:
+        """Train a model of the data by the plan of the parameters, and keep it."""
         self._seed = seed
-        data = Dataset("X", self._space, {"train": Split(self._stored(X), y)}, "at hand", classes=classes)
         with refusing():
             run = unkept(self._spec(), data, self._plan(), self._seed)
             demand(run.build(), self._ability, type(self).__name__, "that name")
@@ -230,12 +233,12 @@ class LatentEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         rows: Array = flat.astype(dtype) * self.scale_.astype(dtype) + self.mean_.astype(dtype)
         return rows
 
-    def _each(self, x: Tensor, say: Callable[[Any, Tensor], Tensor]) -> Tensor:
+    def _each(self, x: Tensor, say: Callable[[Any, Tensor], Tensor], rows: int = ROWS) -> Tensor:
         """What the model says of rows, some at a time, in double precision."""
         device = next(self.model_.parameters()).device
         model, said = in_double(self.model_), []
         x = like_weights(model, x)
-        for part in torch.split(x, ROWS):
+        for part in torch.split(x, rows):
             with refusing(), torch.no_grad(), noise.source(Alike(self._seed, "rows")):
                 said.append(say(model, part.to(device)).cpu())
         return torch.cat(said)

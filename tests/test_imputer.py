@@ -1,0 +1,147 @@
+"""VAEImputer: missing cells of data frames of mixed types and of arrays, filled in place."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.base import clone
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from morphogen.sklearn import VAEImputer
+
+SMALL = dict(n_components=2, hidden_layer_sizes=(16,), max_iter=8, n_draws=20, device="cpu")
+TAUGHT = dict(n_components=2, hidden_layer_sizes=(32,), max_iter=120, n_draws=60, device="cpu", learning_rate=1e-2)
+
+
+@parametrize_with_checks([VAEImputer(**SMALL)])
+def test_scikit_learn_accepts_it(estimator, check) -> None:
+    check(estimator)
+
+
+def pets(n: int = 240, seed: int = 0) -> pd.DataFrame:
+    """Cats are light, dogs heavy, and the day that they came goes with the weight; an index of its own, no gaps."""
+    draw = np.random.default_rng(seed)
+    dog = draw.random(n) < 0.5
+    weight = np.where(dog, 20, 4) + draw.normal(size=n)
+    return pd.DataFrame(
+        {
+            "kind": pd.Categorical(np.where(dog, "dog", "cat"), categories=["cat", "dog", "fish"]),
+            "weight": weight,
+            "legs": pd.array(draw.integers(3, 9, n), dtype="Int64"),
+            "name": np.where(dog, "Rex", "Tom"),
+            "tame": pd.array(dog, dtype="boolean"),
+            "came": pd.Timestamp("2024-01-01") + pd.to_timedelta(np.round(weight * 10), unit="D"),
+            "half": weight.astype(np.float32) / 2,
+        },
+        index=pd.Index(np.arange(n) * 3 + 7, name="id"),
+    )
+
+
+def with_gaps(frame: pd.DataFrame, seed: int = 1, share: float = 0.15) -> pd.DataFrame:
+    return frame.mask(np.random.default_rng(seed).random(frame.shape) < share)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> VAEImputer:
+    return VAEImputer(random_state=0, **TAUGHT).fit(with_gaps(pets()))
+
+
+def test_a_frame_is_filled_in_place_in_its_own_types(fitted) -> None:
+    gappy = with_gaps(pets(60, seed=5), seed=6)
+    before = gappy.copy(deep=True)
+    full = fitted.transform(gappy)
+    pd.testing.assert_frame_equal(gappy, before)
+    assert not full.isna().any().any()
+    assert list(full.dtypes) == list(gappy.dtypes)
+    assert full.index.equals(gappy.index)
+    assert list(full.columns) == list(gappy.columns) == list(fitted.get_feature_names_out())
+    pd.testing.assert_frame_equal(full.mask(gappy.isna()), gappy)
+
+
+def test_what_is_filled_goes_with_what_is_there(fitted) -> None:
+    true = pets(100, seed=8)
+    asked = ["kind", "name", "tame", "weight", "came"]
+    gappy = true.assign(**{name: pd.Series(dtype=true[name].dtype).reindex(true.index) for name in asked})
+    full = fitted.transform(gappy)
+    for column in ("kind", "name", "tame"):
+        assert (full[column] == true[column]).mean() > 0.9
+    assert (full["weight"] - true["weight"]).abs().mean() < 0.3 * true["weight"].std()
+    assert (full["came"] - true["came"]).abs().mean() < pd.Timedelta(days=30)
+
+
+def test_polars_frames_stay_polars_frames() -> None:
+    true = pl.from_pandas(pets().astype({"kind": str}))
+    draw = np.random.default_rng(0)
+    gappy = true.with_columns(
+        pl.when(pl.Series(draw.random(len(true)) > 0.1)).then(pl.col(name)).otherwise(None).alias(name)
+        for name in true.columns
+    ).with_columns(pl.col("kind").cast(pl.Enum(["cat", "dog"])), pl.col("came").cast(pl.Date))
+    full = VAEImputer(random_state=0, **SMALL).fit_transform(gappy)
+    assert isinstance(full, pl.DataFrame)
+    assert full.schema == gappy.schema
+    assert full.null_count().sum_horizontal().item() == 0
+    for name in gappy.columns:
+        there = gappy[name].is_not_null()
+        assert full[name].filter(there).equals(gappy[name].filter(there))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_array_is_filled_and_what_is_there_is_the_same_bits(dtype) -> None:
+    draw = np.random.default_rng(0)
+    x = (40 + draw.normal(size=(300, 1)) * [3.0, -2.0, 1.0] + 0.1 * draw.normal(size=(300, 3))).astype(dtype)
+    hole = draw.random(x.shape) < 0.2
+    gappy = np.where(hole, np.nan, x).astype(dtype)
+    full = VAEImputer(random_state=0, **TAUGHT).fit_transform(gappy)
+    assert full.dtype == dtype
+    assert np.array_equal(full[~hole], x[~hole])
+    known = hole & (hole.sum(1) < 3)[:, None]
+    error, spread = (full - x)[known], (x - np.nanmean(gappy, 0))[known]
+    assert np.square(error).mean() < 0.25 * np.square(spread).mean()
+
+
+def test_a_row_without_a_known_cell_gets_the_middle(fitted) -> None:
+    nothing = pets(4).mask(np.ones((4, 7), bool)).astype(pets(4).dtypes)
+    full = fitted.transform(nothing)
+    assert not full.isna().any().any()
+    assert full["weight"].between(2, 24).all()
+
+
+def test_copies_answer_alike_and_clones_are_unfitted(fitted) -> None:
+    gappy = with_gaps(pets(20, seed=3))
+    again = pickle.loads(pickle.dumps(fitted))
+    pd.testing.assert_frame_equal(again.transform(gappy), fitted.transform(gappy))
+    assert b"torch" not in pickle.dumps(fitted)
+    assert not hasattr(clone(fitted), "model_")
+    pd.testing.assert_frame_equal(fitted.transform(gappy[5:6]), fitted.transform(gappy)[5:6])
+
+
+def test_it_stands_in_a_pipeline() -> None:
+    x = with_gaps(pets()[["weight", "half"]])
+    model = make_pipeline(VAEImputer(random_state=0, **SMALL).set_output(transform="pandas"), LinearRegression())
+    assert np.isfinite(model.fit(x, np.arange(len(x))).predict(x)).all()
+
+
+def test_columns_that_cannot_be_learned_keep_their_gaps_and_say_so() -> None:
+    x = with_gaps(pets()).assign(nothing=np.nan, code=[f"c{i}" for i in range(240)])
+    x.loc[x.index[3], "code"] = None
+    model = VAEImputer(random_state=0, **SMALL).fit(x)
+    with pytest.warns(UserWarning, match="keeps its missing cells") as said:
+        full = model.transform(x)
+    assert [str(each.message).split("'")[1] for each in said] == ["nothing", "code"]
+    assert full["nothing"].isna().all()
+    assert full.drop(columns=["nothing", "code"]).notna().all().all()
+
+
+def test_an_array_is_refused_by_what_was_fitted_to_words(fitted) -> None:
+    with pytest.raises(ValueError, match="holds words; give a data frame"), pytest.warns(UserWarning, match="names"):
+        fitted.transform(np.full((2, 7), 1.0))
+    with pytest.raises(ValueError, match="no number"):
+        VAEImputer(**SMALL).fit(np.full((5, 2), np.nan))
+    with pytest.raises(ValueError, match="beyond"):
+        VAEImputer(**SMALL).fit(np.array([[1e305, 1.0], [0.0, 2.0]]))
