@@ -12,11 +12,12 @@ export MORPHOGEN_DATA ?= $(abspath ../shared/data)
 endif
 
 PIP  = $(BIN)/python -m pip --disable-pip-version-check
+QUICK ?= not sampled#  pytest -k, for `make quick QUICK=vae`
 TEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: dist constraints help setup demo test check fix bench mutants docs pictures nightly release-tests clean
+.PHONY: help setup demo quick test test-isa dist constraints check fix bench mutants docs pictures nightly release-tests clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -29,6 +30,12 @@ demo: $(VENV)/.core  ## install, train on the embedded digits, show what one mod
 
 test: $(VENV)/.dev  ## install what the tests need, run them all (nightly and release tests aside)
 	$(TEST)
+
+quick: $(VENV)/.dev  ## a first signal in a minute: shape, words of the command line, the rules of every registered part
+	$(TEST) tests/test_shape.py tests/test_usage.py tests/test_contract.py -k "$(QUICK)"
+
+test-isa: $(VENV)/.dev  ## what depends on rounding, limited to other instruction sets (ISA=quick: what CI runs)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/isa.py $(ISA)
 
 check: $(VENV)/.dev  ## format, lint and types
 	$(BIN)/ruff format --check .
