@@ -1,4 +1,4 @@
-"""The first hour with one's own pictures: small folders that no recipe was tuned on, against a plain VAE.
+"""The first hour with one's own pictures: ten small folders, against a plain VAE (defaults were tried on two of them).
 
     python bench/first_hour.py                                       ten sets x 30 s, 3 and 10 min: nine hours
     python bench/first_hour.py --sets sprites faces --seconds 30 180    a part of it
