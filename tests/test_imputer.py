@@ -13,10 +13,11 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from morphogen.sklearn import VAEImputer
+import morphogen as mg
+from morphogen.sklearn import Sampler, VAEImputer, VAETransformer
 
 SMALL = dict(n_components=2, hidden_layer_sizes=(16,), max_iter=8, n_draws=20, device="cpu")
-TAUGHT = dict(n_components=2, hidden_layer_sizes=(32,), max_iter=120, n_draws=60, device="cpu", learning_rate=1e-2)
+TAUGHT = dict(n_components=2, hidden_layer_sizes=(32,), max_iter=100, n_draws=60, device="cpu", learning_rate=1e-2)
 
 
 @parametrize_with_checks([VAEImputer(**SMALL)])
@@ -145,3 +146,26 @@ def test_an_array_is_refused_by_what_was_fitted_to_words(fitted) -> None:
         VAEImputer(**SMALL).fit(np.full((5, 2), np.nan))
     with pytest.raises(ValueError, match="beyond"):
         VAEImputer(**SMALL).fit(np.array([[1e305, 1.0], [0.0, 2.0]]))
+
+
+def test_a_run_of_a_table_is_an_estimator_of_data_frames(tmp_path) -> None:
+    frame = pets(80).astype({"kind": str}).drop(columns="came")
+    small = {"model.net.widths": [8], "model.latent": 2, "model.samples": 2}
+    run = mg.train("tabular", frame, small, steps=4, batch=16, device="cpu", run=tmp_path / "run", quiet=True)
+    codes = VAETransformer.of_run(run)
+    gappy = with_gaps(frame)
+    assert np.allclose(codes.transform(gappy), run.encode(gappy).x, atol=1e-4)
+    assert np.isfinite(codes.score(gappy))
+    assert Sampler.of_run(run).score_samples(gappy[:3]).shape == (3,)
+    back = codes.inverse_transform(codes.transform(frame))
+    assert list(back.columns) == list(frame.columns)
+    assert back.notna().all().all()
+    assert set(back["kind"]) <= {"cat", "dog"}
+    assert np.array_equal(pickle.loads(pickle.dumps(codes)).transform(gappy), codes.transform(gappy))
+    made = Sampler.of_run(run).sample(9, random_state=0)
+    assert made.shape == (9, 6)
+    assert list(made.columns) == list(frame.columns)
+    with pytest.raises(ValueError, match="give a data frame with the columns kind, weight"):
+        codes.transform(np.zeros((2, 6)))
+    with pytest.raises(ValueError, match="has no column 'weight'"):
+        codes.transform(frame.drop(columns="weight"))

@@ -9,6 +9,7 @@ import numpy as np
 
 from morphogen.abilities import demand
 from morphogen.core.space import Image, Space, Vector
+from morphogen.core.table import Table
 from morphogen.opened import OpenRun
 from morphogen.sklearn.base import LatentEstimator, Refused, refusing
 
@@ -21,7 +22,7 @@ class OfRun(LatentEstimator):
     @classmethod
     def of_run(cls, run: str | Path | OpenRun) -> Self:
         """The model of a run, fitted. A row of X is an example as it is stored: columns in their own units, or the
-        whole numbers of a picture laid flat, (height, width, channels).
+        whole numbers of a picture laid flat, (height, width, channels). Of a run of a table, X is a data frame.
 
         A clone of it is not fitted, as ever: `sklearn.frozen.FrozenEstimator` keeps a search from fitting it anew.
         """
@@ -34,6 +35,8 @@ class OfRun(LatentEstimator):
         said: dict[str, Any] = {"n_components": spec.pop("latent")} if "latent" in spec else {}
         made = cls(model=spec, device=str(recipe["device"]), random_state=int(recipe["seed"]), **said, **_shape(space))
         made.n_features_in_, made.n_iter_ = space.size, 0
+        if isinstance(space, Table):
+            made.n_features_in_, made.feature_names_in_ = len(space.columns), np.array(space.names, dtype=object)
         made._space, made._seed, made.model_ = space, int(recipe["seed"]), model
         made._recipe, made._facts = recipe, facts
         made.mean_, made.scale_ = _units(space)
@@ -49,8 +52,10 @@ def _shape(space: Space) -> dict[str, Any]:
         return {"image_shape": (*space.sites, space.depth), "levels": space.levels or None}
     if isinstance(space, Vector):
         return {"levels": space.levels or None}
+    if isinstance(space, Table):
+        return {}
     raise Refused(
-        f"estimators take rows of real numbers, and flat pictures; this run's examples are of kind {space.kind}"
+        f"estimators take rows of tables or numbers, and flat pictures; this run's examples are of kind {space.kind}"
     )
 
 

@@ -30,7 +30,10 @@ from morphogen.core.model import Scores
 from morphogen.core.noise import Alike
 from morphogen.core.precision import in_double, like_weights
 from morphogen.core.space import Image, Space, Vector
+from morphogen.core.table import Table
 from morphogen.data.dataset import Dataset, Split
+from morphogen.data.frames import frame_of, sheet_of_frame
+from morphogen.data.rows import cells, rows_of
 from morphogen.data.stores import MemoryStore
 from morphogen.errors import UserError
 from morphogen.run import fill
@@ -206,11 +209,25 @@ class LatentEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
     def _check(self, X: Any) -> Array:
         """Rows of an array that fit what was fitted."""
         check_is_fitted(self)
+        if isinstance(self._space, Table):
+            return self._rows(X, self._space)
         checked: Array = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         return checked
 
+    def _rows(self, X: Any, space: Table) -> Array:
+        """Rows of a data frame as its Table stores them, columns found by name."""
+        with refusing():
+            sheet = sheet_of_frame(X)
+            if sheet is None:
+                raise UserError(
+                    f"this model knows a table; give a data frame with the columns {', '.join(space.names)}"
+                )
+            return rows_of(sheet, space, fit=False).numpy()
+
     def _seen(self, X: Array) -> Tensor:
         """Rows as the model sees them, in double precision whatever they came in."""
+        if isinstance(self._space, Table):
+            return self._space.read(torch.from_numpy(X)).double()
         levels = self._space.levels
         if levels and not (np.all(np.rint(X) == X) and X.min() >= 0 and X.max() < levels):
             raise Refused(f"levels = {levels}, but X holds other values than the whole numbers 0 .. {levels - 1}")
@@ -227,8 +244,10 @@ class LatentEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
             return MemoryStore(x.float())
         return MemoryStore(self._space.write(x) if self._space.levels else x.movedim(1, -1).float())
 
-    def _unseen(self, x: Tensor, dtype: Any) -> Array:
-        """What a model says, as rows in the units of X."""
+    def _unseen(self, x: Tensor, dtype: Any) -> Any:
+        """What a model says, as rows in the units of X; of a table, as a data frame."""
+        if isinstance(self._space, Table):
+            return frame_of(cells(self._space.write(x.cpu()), self._space))
         flat = (x.movedim(1, -1) if isinstance(self._space, Image) else x).reshape(len(x), -1).cpu().numpy()
         rows: Array = flat.astype(dtype) * self.scale_.astype(dtype) + self.mean_.astype(dtype)
         return rows

@@ -37,7 +37,7 @@ class Sampler(DensityMixin, OfRun):  # type: ignore[misc]
         self._learn(X, seed=self._draw_seed())
         return self
 
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> Array:
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
         """New rows, drawn from p(x): a code from the prior, a row from the likelihood of that code.
 
         Without a random_state of its own a call draws by the estimator's.

@@ -58,7 +58,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OfRun): 
         codes: Array = self._each(self._seen(X), encode).numpy().astype(X.dtype)
         return codes
 
-    def inverse_transform(self, X: Any) -> Array:
+    def inverse_transform(self, X: Any) -> Any:
         """The row that each code stands for."""
 
         def decode(model: Decodes, z: torch.Tensor) -> torch.Tensor:
