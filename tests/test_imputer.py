@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
@@ -169,3 +170,38 @@ def test_a_run_of_a_table_is_an_estimator_of_data_frames(tmp_path) -> None:
         codes.transform(np.zeros((2, 6)))
     with pytest.raises(ValueError, match="has no column 'weight'"):
         codes.transform(frame.drop(columns="weight"))
+
+
+def test_objects_and_text_are_filled_as_they_are_written() -> None:
+    days = pd.date_range("2024-01-01", periods=60, freq="31h")
+    x = pd.DataFrame(
+        {
+            "day": days.date,
+            "said": days.strftime("%d.%m.%Y"),
+            "price": [f"${1000 + i:,}" for i in range(60)],
+            "flag": pd.Series([True, False, True] * 20, dtype=object),
+            "zone": days.tz_localize("UTC"),
+            "bit": [0.0, 1.0] * 30,
+            "span": pd.to_timedelta([1, 2, 3] * 20, unit="D"),
+        },
+        index=[0] * 60,
+    )
+    true = x.copy()
+    for place in range(x.shape[1]):
+        x.iloc[place + 3, place] = None
+    full = VAEImputer(random_state=0, **SMALL).fit_transform(x)
+    assert list(full.dtypes) == list(x.dtypes)
+    for place, name in enumerate(x.columns):
+        assert type(full.iloc[place + 3, place]) is type(true.iloc[place + 3, place]), name
+    assert re.fullmatch(r"[0-9]{2}[.]0[1-3][.]2024", full["said"].iloc[4])
+    assert re.fullmatch(r"[$]1,0[0-9]{2}", full["price"].iloc[5])
+
+
+def test_frames_that_cannot_be_read_are_refused_in_an_estimators_words() -> None:
+    x = pd.DataFrame({"day": [f"{i}/{i}/2024" for i in range(1, 13)], "a": np.arange(12.0) ** 2})
+    with pytest.raises(ValueError, match=r"day 1 of month 1; parse that column first"):
+        VAEImputer(**SMALL).fit(x)
+    with pytest.raises(ValueError, match="two columns of one name"):
+        VAEImputer(**SMALL).fit(x.set_axis(["a", "a"], axis=1))
+    with pytest.raises(ValueError, match="no rows"):
+        VAEImputer(**SMALL).fit(x[:0])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from narwhals.exceptions import DuplicateError
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
@@ -18,7 +19,7 @@ from morphogen.core.worded import read_damage
 from morphogen.data.dataset import Dataset, Split
 from morphogen.data.stores import MemoryStore
 from morphogen.restoration import restore_batch, weighed
-from morphogen.sklearn.base import ROWS, LatentEstimator, refusing
+from morphogen.sklearn.base import ROWS, LatentEstimator, Refused, refusing
 from morphogen.sklearn.mixed import columns_of_array, columns_of_frame, is_frame
 
 __all__ = ["VAEImputer"]
@@ -106,7 +107,10 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, LatentEstimator):  # ty
     def _taken(self, X: Any, reset: bool) -> Any:
         """X, checked against what was fitted."""
         if is_frame(X):
-            return validate_data(self, X, reset=reset, skip_check_array=True)
+            try:
+                return validate_data(self, X, reset=reset, skip_check_array=True)
+            except DuplicateError:
+                raise Refused("X has two columns of one name; give each a name of its own") from None
         few = 2 if reset else 1
         kinds = [np.float64, np.float32]
         return validate_data(self, X, reset=reset, dtype=kinds, ensure_all_finite="allow-nan", ensure_min_samples=few)

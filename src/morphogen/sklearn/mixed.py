@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -27,6 +27,7 @@ from morphogen.errors import UserError
 
 __all__ = ["Columns", "columns_of_array", "columns_of_frame", "is_frame"]
 
+OTHERWISE = "; parse that column first (pd.to_datetime, pd.to_numeric), or make it categorical, which keeps it as words"
 LARGEST = 1e300  # a number that a column may hold
 
 
@@ -101,9 +102,12 @@ class Columns:
         column = self.space.columns[place]
         if isinstance(column, Word):
             return self.words[column.name][int(number)]
-        if isinstance(like.dtype, nw.String) or (isinstance(like.dtype, nw.Object) and column.form):
+        if isinstance(like.dtype, nw.String):
+            return text
+        if isinstance(like.dtype, nw.Object) and column.form:
             first = next((v for v in like.to_list() if v is not None and v == v), "")
-            return text if isinstance(first, str) else value
+            plain = isinstance(first, date) and not isinstance(first, datetime)
+            return text if isinstance(first, str) else value.date() if plain else value
         zone = getattr(like.dtype, "time_zone", None)
         if zone and is_date_form(column.form):
             return datetime.fromisoformat(text).astimezone(ZoneInfo(zone))
@@ -120,9 +124,12 @@ def is_frame(X: Any) -> bool:
 def columns_of_frame(X: Any) -> tuple[Columns, Tensor]:
     """The columns of a data frame as `morphogen train` finds them, and its rows."""
     sheet = sheet_of_frame(X)
-    if sheet is None:
-        raise UserError("X is no data frame that is known; give a pandas or polars one")
-    data = table_of(sheet, "X", None, sorted(sheet.typed), [], 0.0, 0.0)
+    assert sheet is not None
+    try:
+        data = table_of(sheet, "X", None, sorted(sheet.typed), [], 0.0, 0.0)
+    except UserError as error:  # what is advised there are leaves of a recipe
+        said, advised, _ = str(error).replace("; mend them, say", "; say").partition("; say data.")
+        raise UserError(said + (OTHERWISE if advised else "")) from None
     space, rows = data.space, torch.arange(len(sheet))
     assert isinstance(space, Table)
     stored = data.splits["train"].x.gather(rows)
