@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import morphogen as mg
-from morphogen.sklearn import Sampler, VAEImputer, VAETransformer
+from morphogen.sklearn import Sampler, VAEImputer, VAEOutlierDetector, VAETransformer
 
 SMALL = dict(n_components=2, hidden_layer_sizes=(16,), max_iter=8, n_draws=20, device="cpu")
 TAUGHT = dict(n_components=2, hidden_layer_sizes=(32,), max_iter=100, n_draws=60, device="cpu", learning_rate=1e-2)
@@ -205,3 +205,22 @@ def test_frames_that_cannot_be_read_are_refused_in_an_estimators_words() -> None
         VAEImputer(**SMALL).fit(x.set_axis(["a", "a"], axis=1))
     with pytest.raises(ValueError, match="no rows"):
         VAEImputer(**SMALL).fit(x[:0])
+
+
+def test_frames_of_mixed_types_are_fitted() -> None:
+    x, new = with_gaps(pets()), with_gaps(pets(30, seed=4))
+    how = {name: said for name, said in TAUGHT.items() if name != "n_draws"} | {"n_draws": 4, "random_state": 0}
+    codes = VAETransformer(**how).fit(x)
+    assert codes.transform(new).shape == (30, 2)
+    assert list(codes.inverse_transform(codes.transform(new)).columns) == list(x.columns)
+    dog = pets(60, seed=9)["kind"] == "dog"
+    z = codes.transform(pets(60, seed=9))
+    between = np.linalg.norm(z[dog].mean(0) - z[~dog].mean(0))
+    assert between > z[dog].std(0).mean()
+    odd = pets(60, seed=9).assign(name=np.where(dog, "Tom", "Rex"))
+    finder = VAEOutlierDetector(**how).fit(x)
+    assert finder.score_samples(odd).mean() < finder.score_samples(pets(60, seed=9)).mean()
+    assert set(finder.predict(new)) <= {-1, 1}
+    made = Sampler(**how).fit(x).sample(50)
+    assert set(made["kind"].dropna()) == {"cat", "dog"}
+    assert codes.fit(np.eye(5)).transform(np.zeros((2, 5))).shape == (2, 2)

@@ -32,12 +32,13 @@ from morphogen.core.precision import in_double, like_weights
 from morphogen.core.space import Image, Space, Vector
 from morphogen.core.table import Table
 from morphogen.data.dataset import Dataset, Split
-from morphogen.data.frames import frame_of, sheet_of_frame
-from morphogen.data.rows import cells, rows_of
+from morphogen.data.frames import frame_of
+from morphogen.data.rows import cells
 from morphogen.data.stores import MemoryStore
 from morphogen.errors import UserError
 from morphogen.run import fill
 from morphogen.sklearn.density import log_density
+from morphogen.sklearn.mixed import columns_of_frame, is_mixed, known_frame, of_tables
 from morphogen.unkept import Unkept, learn, unkept
 
 __all__ = ["Array", "LatentEstimator", "Refused", "refusing"]
@@ -64,6 +65,7 @@ class LatentEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
     """A latent-variable model of the rows of an array."""
 
     _ability = "Autoencodes"
+    _table: Table | None = None  # what X is, where it is a data frame of mixed types
     _usual: ClassVar[Mapping[str, Any]] = {}  # parts of the model, where no more is said of it than "vae"
 
     def __init__(
@@ -109,6 +111,20 @@ class LatentEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         said: Any = self.hidden_layer_sizes
         return [int(said)] if isinstance(said, Integral) else list(said)
 
+    def _rows_to_fit(self, X: Any, least: int = 2) -> Array:
+        """Rows to learn from: an array, or a data frame of mixed types as its Table stores them."""
+        self._table = None
+        if not is_mixed(X):
+            rows: Array = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=least)
+            return rows
+        validate_data(self, X, skip_check_array=True)
+        with refusing():
+            columns, stored = columns_of_frame(X)
+        if len(stored) < least:
+            raise Refused(f"X has {len(stored)} rows, and a minimum of {least} is required")
+        self._table = columns.space
+        return stored.numpy()
+
     def _draw_seed(self) -> int:
         return int(check_random_state(self.random_state).randint(LARGEST_SEED))
 
@@ -139,7 +155,8 @@ class LatentEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
 
     def _spec(self) -> dict[str, Any]:
         """The recipe of the model: what was said of it, and what n_components and hidden_layer_sizes say."""
-        usual = dict(self._usual) if self.model == "vae" and self.levels is None else {}
+        parts = of_tables() if isinstance(getattr(self, "_space", None), Table) else self._usual
+        usual = dict(parts) if self.model == "vae" and self.levels is None else {}
         spec = {"use": self.model, **usual} if isinstance(self.model, str) else dict(self.model)
         takes = {a.name for a in describe("models", part_name("models", str(spec.get("use"))))[1]}
         if "latent" in spec:
@@ -156,6 +173,8 @@ class LatentEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
 
     def _space_of(self, X: Array) -> Space:
         """What one row is."""
+        if self._table is not None:
+            return self._table
         levels = 0 if self.levels is None else check_scalar(self.levels, "levels", Integral, min_val=2, max_val=65_536)
         if self.image_shape is None:
             if levels > 2:
@@ -170,9 +189,9 @@ class LatentEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
 
     def _moments(self, X: Array) -> tuple[Array, Array]:
         """What is taken off each column (of pictures: all alike), and the one scale of all."""
-        if self._space.levels:
+        if self._space.levels or isinstance(self._space, Table):
             one = np.ones(X.shape[1])
-            return 0 * one, one * (self._space.levels - 1)
+            return 0 * one, one * max(self._space.levels - 1, 1)
         per = None if isinstance(self._space, Image) else 0
         mean = np.broadcast_to(X.mean(per, dtype=np.float64), X.shape[1]).copy()
         with np.errstate(over="ignore"):
@@ -210,19 +229,10 @@ class LatentEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         """Rows of an array that fit what was fitted."""
         check_is_fitted(self)
         if isinstance(self._space, Table):
-            return self._rows(X, self._space)
+            with refusing():
+                return known_frame(X, self._space)
         checked: Array = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         return checked
-
-    def _rows(self, X: Any, space: Table) -> Array:
-        """Rows of a data frame as its Table stores them, columns found by name."""
-        with refusing():
-            sheet = sheet_of_frame(X)
-            if sheet is None:
-                raise UserError(
-                    f"this model knows a table; give a data frame with the columns {', '.join(space.names)}"
-                )
-            return rows_of(sheet, space, fit=False).numpy()
 
     def _seen(self, X: Array) -> Tensor:
         """Rows as the model sees them, in double precision whatever they came in."""
@@ -239,6 +249,8 @@ class LatentEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
 
     def _stored(self, X: Array) -> MemoryStore:
         """Rows as `space.read` takes them to give what the model sees."""
+        if isinstance(self._space, Table):
+            return MemoryStore(torch.from_numpy(X))
         x = self._seen(X)
         if not isinstance(self._space, Image):
             return MemoryStore(x.float())

@@ -13,14 +13,13 @@ from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from morphogen import recipe
 from morphogen.core.damage import chain
 from morphogen.core.worded import read_damage
 from morphogen.data.dataset import Dataset, Split
 from morphogen.data.stores import MemoryStore
 from morphogen.restoration import restore_batch, weighed
 from morphogen.sklearn.base import ROWS, LatentEstimator, Refused, refusing
-from morphogen.sklearn.mixed import columns_of_array, columns_of_frame, is_frame
+from morphogen.sklearn.mixed import columns_of_array, columns_of_frame, is_frame, of_tables
 
 __all__ = ["VAEImputer"]
 
@@ -71,8 +70,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, LatentEstimator):  # ty
 
     @property
     def _usual(self) -> Mapping[str, Any]:  # type: ignore[override]
-        parts = recipe.find("tabular")["model"]
-        return {name: said for name, said in parts.items() if name not in ("use", "latent", "net")}
+        return of_tables()
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -17,15 +17,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from morphogen import recipe
 from morphogen.core.table import Number, Table, Word
 from morphogen.data.columns import on_normal_scale
 from morphogen.data.dates import is_date_form
 from morphogen.data.frames import sheet_of_frame
-from morphogen.data.rows import cells, known_cells, texts
+from morphogen.data.rows import cells, known_cells, rows_of, texts
 from morphogen.data.table import table_of
 from morphogen.errors import UserError
 
-__all__ = ["Columns", "columns_of_array", "columns_of_frame", "is_frame"]
+__all__ = ["Columns", "columns_of_array", "columns_of_frame", "is_frame", "is_mixed", "known_frame", "of_tables"]
 
 OTHERWISE = "; parse that column first (pd.to_datetime, pd.to_numeric), or make it categorical, which keeps it as words"
 LARGEST = 1e300  # a number that a column may hold
@@ -119,6 +120,26 @@ class Columns:
 def is_frame(X: Any) -> bool:
     """Whether X is a data frame of a library that is known, in memory."""
     return bool(nw.dependencies.is_into_dataframe(X))
+
+
+def is_mixed(X: Any) -> bool:
+    """Whether X is a data frame with a column that does not hold numbers."""
+    return is_frame(X) and not all(kind.is_numeric() for kind in nw.from_native(X, eager_only=True).schema.values())
+
+
+def known_frame(X: Any, space: Table) -> NDArray[np.float64]:
+    """Rows of a data frame as a Table that is known stores them, columns found by name."""
+    sheet = sheet_of_frame(X)
+    if sheet is None:
+        raise UserError(f"this model knows a table; give a data frame with the columns {', '.join(space.names)}")
+    stored: NDArray[np.float64] = rows_of(sheet, space, fit=False).numpy()
+    return stored
+
+
+def of_tables() -> dict[str, Any]:
+    """The parts of a model of tables: those of the recipe `tabular`."""
+    parts = recipe.find("tabular")["model"]
+    return {name: said for name, said in parts.items() if name not in ("use", "latent", "net")}
 
 
 def columns_of_frame(X: Any) -> tuple[Columns, Tensor]:

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from sklearn.base import OutlierMixin
 from sklearn.utils import check_scalar
-from sklearn.utils.validation import validate_data
 
 from morphogen.core.batch import Batch
 from morphogen.detector import Detector
@@ -77,7 +76,7 @@ class VAEOutlierDetector(OutlierMixin, LatentEstimator):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any = None) -> VAEOutlierDetector:
         """Learn what rows of X are like, and how odd those look that were not learned from."""
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=FEWEST)
+        X = self._rows_to_fit(X, FEWEST)
         check_scalar(self.held_out, "held_out", Real, min_val=0, max_val=1, include_boundaries="neither")
         if self.contamination != "auto":
             check_scalar(self.contamination, "contamination", Real, min_val=0, max_val=0.5, include_boundaries="right")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from sklearn.base import DensityMixin
 from sklearn.utils import check_random_state, check_scalar
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from morphogen.core import noise
 from morphogen.core.conditional import Conditional
@@ -32,7 +31,7 @@ class Sampler(DensityMixin, OfRun):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any = None) -> Sampler:
         """Learn what rows of X are like."""
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        X = self._rows_to_fit(X)
         self._dtype = X.dtype
         self._learn(X, seed=self._draw_seed())
         return self

@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted
 
 from morphogen.core.model import Decodes, Encodes
 from morphogen.sklearn.adopting import OfRun
@@ -43,9 +43,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OfRun): 
 
     def fit(self, X: Any, y: Any = None) -> VAETransformer:
         """Learn codes of the rows of X."""
-        self._learn(
-            validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2), seed=self._draw_seed()
-        )
+        self._learn(self._rows_to_fit(X), seed=self._draw_seed())
         return self
 
     def transform(self, X: Any) -> Array:
