@@ -644,15 +644,15 @@ def test_a_table_and_a_picture_of_what_was_said(runs: dict[str, OpenRun], tmp_pa
     ("name", "more", "said"),
     [
         ("bare", {}, "no labels of two classes or more, so it knows no classes"),
-        ("bare", {"by": "clusters"}, "clusters are those of a mixture prior"),
-        ("vae", {"by": "clusters"}, "clusters are those of a mixture prior"),
+        ("bare", {"by": "clusters"}, "no mixture prior, whose components are the clusters"),
+        ("vae", {"by": "clusters"}, "no mixture prior, whose components are the clusters"),
         ("vae", {"by": "model"}, "does not name classes itself"),
         ("conditional", {}, "is told the class of what it encodes"),
         ("few", {"by": "probe"}, "encodes nothing"),
         ("few", {"sure": 1.5}, "is no probability"),
         ("few", {"by": "oracle"}, "is not known"),
         ("few", {"data": np.full((2, 3), np.nan)}, "not finite"),
-        ("few", {"data": np.zeros((2, 4))}, "does not fit the model"),
+        ("few", {"data": np.zeros((2, 4))}, r"shape \(4,\), the model's are \(3,\)"),
         ("few", {"data": "digits"}, "holds image"),
         ("few", {"data": np.zeros((2, 3)), "label": "up"}, "is no class of this run"),
     ],
@@ -681,7 +681,7 @@ def test_pictures_of_another_shape_are_refused(tmp_path: Path) -> None:
     Picture.new("RGB", (9, 6), "red").save(tmp_path / "red.png")
     with pytest.raises(UserError, match=r"red\.png"):
         OpenRun(run).classify(str(tmp_path / "red.png"))
-    with pytest.raises(UserError, match="does not fit the model"):
+    with pytest.raises(UserError, match=r"examples of shape \(6, 6, 3\), the model's are"):
         OpenRun(run).classify(np.zeros((2, 6, 6, 3), np.uint8))
     said = OpenRun(run).classify([str(root / "cat" / "1.png"), str(root / "dog" / "2.png")])
     assert [Path(row["file"]).name for row in said["first"]] == ["1.png", "2.png"]

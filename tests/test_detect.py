@@ -485,7 +485,7 @@ BAD = {
     "--normal nowhere": "there is no file",
     "COLOUR": "the model's are",
     "HOLES": "not finite",
-    "EMPTY": "has no given examples",
+    "EMPTY": "holds no examples",
     "nowhere.npy": "there is no file",
     "blobs": "the model of",
 }
@@ -523,7 +523,13 @@ def test_a_sheet_of_rows_of_a_table_names_its_cells() -> None:
     from morphogen.core.table import Number, Table, Word
     from morphogen.heatmaps import heat_sheet
 
-    space = Table((Number("age", (0.0, 9.0), (-1.0, 1.0), 0), Word("town", ("x", "y", "z")), Number("gap", (0.0, 1.0))))
+    space = Table(
+        (
+            Number("age", (0.0, 9.0), (-1.0, 1.0), 0),
+            Word("town", ("x", "y", "z")),
+            Number("gap", (0.0, 1.0), (-1.0, 1.0)),
+        )
+    )
     x = space.read(torch.tensor([[3.0, 2.0, math.nan]]))
     heat = torch.tensor([[3.0, 7.0, 7.0, -1.0, 9.0, 8.0, 8.0, 8.0]])  # age, x, y, z, gap, and which cells are there
     axis = heat_sheet(x, heat, space, ["one"]).subfigs[0].axes[0]

@@ -85,9 +85,9 @@ def test_rows_have_types_defaults_and_meanings():
     assert rows["model.latent"] == {
         "setting": "model.latent", "type": "integer > 0", "default": 32, "meaning": "dimensions of the latent code"
     }  # fmt: skip
-    assert rows["model.net.act"]["type"].startswith("relu | ")
+    assert rows["model.net.widths"]["type"] == "list of integer > 0"
     assert rows["model.terms.1.weight"]["type"] == "number or schedule"
-    assert rows["train.batch"]["default"] == 128
+    assert rows["train.batch"]["default"] == 32
     assert rows["data.valid"]["default"] == 0.1
     assert rows["seed"]["default"] == 0
     assert all(row["meaning"] for row in rows.values())

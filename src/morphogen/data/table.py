@@ -40,7 +40,13 @@ def table(
 ) -> Dataset:
     """A table of your own, .csv, .tsv or .parquet: columns of numbers and words with gaps; `target` becomes the label,
     `categorical` are words whatever they look like, `drop` is left out; `missing`, `thousands`, `decimal` and
-    `dates` say how cells are written, where looking cannot tell."""
+    `dates` say how cells are written, where looking cannot tell.
+
+    missing: words that mean an empty cell, beside the usual ones
+    thousands: mark between thousands, where looking cannot tell
+    decimal: mark before decimals, where looking cannot tell
+    dates: order of day, month and year, where looking cannot tell
+    """
     file = Path(path)
     sheet = read_sheet(file, strict=strict)
     if thousands and thousands == decimal:

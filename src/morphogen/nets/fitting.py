@@ -21,8 +21,12 @@ SMALLEST = 8  # pixels a side from which a convolution has something to halve
 class fitting(nn.Module):
     """Dense layers (`mlp`) between vectors and up to pictures of 1,024 numbers, strided convolutions (`dcgan`) above.
 
-    `widths` are those of the dense layers; `width` and `limit` the channels of the convolutions; `dense` the numbers of
-    the largest picture for which dense layers do as well and are faster. The last layer begins quietly.
+    The last layer begins quietly.
+
+    widths: width of each dense layer, from the data to the code
+    width: channels of the first convolution
+    limit: largest number of channels
+    dense: numbers of the largest picture for which dense layers do as well and are faster
     """
 
     def __init__(
