@@ -418,7 +418,8 @@ def changed(facts: dict[str, object], place: tuple[str | int, ...], value: objec
     return again
 
 
-def test_a_profile_may_say_anything_and_asks_for_little(small: Profile) -> None:
+@pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.nightly)])
+def test_a_profile_may_say_anything_and_asks_for_little(small: Profile, every: int) -> None:
     """Every fact, changed to what it must not be: refused, or harmless to build tables from and to decode with."""
     wrongs = [
         None,
@@ -445,7 +446,7 @@ def test_a_profile_may_say_anything_and_asks_for_little(small: Profile) -> None:
     data = Learned(small.to_bytes()).encode(tiles)
     tracemalloc.start()
     for number, (place, wrong) in enumerate((p, w) for p in places(small.facts) for w in wrongs):
-        if number % 3:  # a third of all, and other wrongs at each place
+        if number % every:  # some of all, and other wrongs at each place
             continue
         facts = changed(small.facts, place, wrong)
         began = time.process_time()
@@ -459,7 +460,7 @@ def test_a_profile_may_say_anything_and_asks_for_little(small: Profile) -> None:
         assert time.process_time() - began < 20, (place, wrong)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert refused > 150
+    assert refused > 450 / every
     assert peak < 256 << 20
 
 
