@@ -156,7 +156,7 @@ SETS: dict[str, Callable[[np.random.Generator], Iterator[Picture]]] = {
     "sprites": _known("sprites"),
     "photographs": _crops(64, 4, False),
     "faces": _faces,
-    "clothes": _known("fashion"),
+    "clothes": _known("fashion-mnist"),
     "digits": _known("mnist"),
     "things": _known("cifar10"),
     "grey-photographs": _crops(96, 2, True),
