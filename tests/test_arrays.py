@@ -11,11 +11,11 @@ from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 
 import morphogen as mg
 from morphogen.core.space import Image, Sound, Tokens, Vector
+from morphogen.data.array_to_space import fitted
 from morphogen.data.arrays import dataset_of_arrays
-from morphogen.data.at_hand import unpacked
 from morphogen.data.find import open_data
-from morphogen.data.fitting import fitted
 from morphogen.data.npz import Arrays, read_npy
+from morphogen.data.torch_datasets import unpacked
 from morphogen.errors import UserError
 
 TINY = {"model.net": {"use": "mlp", "widths": [8]}, "model.latent": 2}

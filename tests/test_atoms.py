@@ -9,8 +9,8 @@ import torch
 
 from morphogen.core import noise
 from morphogen.core.build import part
+from morphogen.core.censored_mixture import log_between
 from morphogen.core.column import Number, Word
-from morphogen.core.lumps import log_between
 from morphogen.core.noise import Noise
 from morphogen.core.space import space_from_facts
 from morphogen.core.table import Table
@@ -159,7 +159,7 @@ def test_a_table_of_words_alone_is_a_table():
 
 
 def test_a_mixture_with_covariances_is_that_of_torch():
-    from morphogen.core.slanted import Slanted
+    from morphogen.core.full_covariance_mixture import Slanted
 
     draw = torch.Generator().manual_seed(0)
     weight, mean, scale, slant = (torch.randn(*s, generator=draw) for s in ((3,), (3, 4), (3, 4), (3, 4, 4)))

@@ -13,9 +13,9 @@ from morphogen import opening, progress, recipe, session
 from morphogen.core.build import part
 from morphogen.core.noise import Noise, source
 from morphogen.core.space import Image, Vector
-from morphogen.families.discrete import DiscreteNormal, discrete_normal
+from morphogen.families.normal_discrete import DiscreteNormal, discrete_normal
+from morphogen.nets.auto import fitting
 from morphogen.nets.dcgan import dcgan
-from morphogen.nets.fitting import fitting
 from morphogen.nets.mlp import mlp
 from morphogen.plan import Plan
 from morphogen.train import Progress

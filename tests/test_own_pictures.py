@@ -12,11 +12,11 @@ from PIL import Image as Pictures
 from PIL import ImageDraw
 
 from morphogen.core.space import Image
-from morphogen.data.copies import Joined, copies
+from morphogen.data.class_folders import class_words, split_words
 from morphogen.data.decoding import Budget
 from morphogen.data.find import open_data
-from morphogen.data.parts import divided
-from morphogen.data.sorting import class_words, split_words
+from morphogen.data.near_copies import Joined, copies
+from morphogen.data.own_splits import divided
 from morphogen.data.split import UNSPLIT, row_hashes
 from morphogen.data.stores import MemoryStore
 from morphogen.errors import UserError

@@ -11,7 +11,7 @@ import torch
 from morphogen.core import noise
 from morphogen.core.build import part
 from morphogen.core.column import Number, Word
-from morphogen.core.derived import Derived
+from morphogen.core.derived_columns import Derived
 from morphogen.core.noise import Noise
 from morphogen.core.space import space_from_facts
 from morphogen.core.table import Table

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from morphogen.core.batch import BLANK
+from morphogen.data.class_folders import class_words, split_words
 from morphogen.data.labels import read_table
 from morphogen.data.npz import Arrays, labels_in
-from morphogen.data.sorting import class_words, split_words
 from morphogen.errors import UserError
 
 __all__ = ["labels_at_hand", "labels_beside"]

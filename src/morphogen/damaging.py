@@ -17,7 +17,7 @@ from morphogen.core.damage import Chain, chain, missing
 from morphogen.core.space import Image, Space
 from morphogen.core.table import Table
 from morphogen.core.worded import read_damage
-from morphogen.data.fitting import plain
+from morphogen.data.array_to_space import plain
 from morphogen.data.frames import sheet_of_frame
 from morphogen.data.npz import Arrays, examples_in, read_npy
 from morphogen.data.pictures import Refused, glance, quiet, shown

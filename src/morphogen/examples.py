@@ -17,16 +17,16 @@ from morphogen.core.batch import Batch
 from morphogen.core.build import names as on_shelf
 from morphogen.core.space import Image, Space
 from morphogen.core.table import Table
-from morphogen.data.at_hand import as_numpy, unpacked
+from morphogen.data.array_to_space import fitted
 from morphogen.data.batches import Batches
 from morphogen.data.dataset import Dataset, Split
 from morphogen.data.find import called, open_data, resolve, sets
-from morphogen.data.fitting import fitted
 from morphogen.data.frames import sheet_of_frame
 from morphogen.data.rows import labels_of, read_labels, rows_of
 from morphogen.data.split import UNSPLIT
 from morphogen.data.stamp import digest
 from morphogen.data.stores import MemoryStore
+from morphogen.data.torch_datasets import as_numpy, unpacked
 from morphogen.errors import UserError, did_you_mean
 from morphogen.progress import counted, working
 from morphogen.run import Run

@@ -19,9 +19,9 @@ from morphogen import formats, notes, readers
 from morphogen.atomic import may_write, sweep, write
 from morphogen.core.space import Image, Sound, Space, Tokens, Vector
 from morphogen.core.table import Table
+from morphogen.data.picture_files import holds_pictures
 from morphogen.data.pictures import shown
-from morphogen.data.searching import holds_pictures
-from morphogen.data.taking import picture, pictures_in
+from morphogen.data.read_pictures import picture, pictures_in
 from morphogen.errors import UserError
 from morphogen.sheet import contact_sheet
 from morphogen.terminal import show

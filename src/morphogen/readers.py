@@ -16,7 +16,7 @@ from torch import Tensor
 
 from morphogen.core.space import Sound, Space, Tokens, Vector
 from morphogen.core.table import Table
-from morphogen.data.fitting import fitted_file
+from morphogen.data.array_to_space import fitted_file
 from morphogen.data.pictures import shown
 from morphogen.data.rows import read_rows
 from morphogen.data.sheet import ENDINGS

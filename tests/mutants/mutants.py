@@ -237,6 +237,6 @@ MUTANTS = [
     Mutant("tables: missing cells count", "families/mixed.py", "[..., : space.width] * known[..., space.column_of]", "[..., : space.width]", at(TABLES, "likelihood_of_a_row")),
     Mutant("tables: words are drawn without chance", "families/mixed.py", "_largest(self.space, self.log_p + gumbel)", "_largest(self.space, self.log_p)", at(TABLES, "draws")),
     Mutant("tables: chances over all words", "families/mixed.py", "wide = values.new_full((*values.shape[:-1], *real.shape), -math.inf)", "wide = values.new_full((*values.shape[:-1], *real.shape), 0.0)", at(TABLES, "likelihood_of_a_row")),
-    Mutant("tables: knots in the wrong order", "core/curves.py", "x0, x1, y0, y1 = (knots.gather", "x1, x0, y0, y1 = (knots.gather", at(TABLES, "scale_of_a_normal or sees")),
+    Mutant("tables: knots in the wrong order", "core/quantile_scale.py", "x0, x1, y0, y1 = (knots.gather", "x1, x0, y0, y1 = (knots.gather", at(TABLES, "scale_of_a_normal or sees")),
 ]
 # fmt: on

@@ -27,9 +27,9 @@ from morphogen.core.space import Image, Space
 from morphogen.errors import UserError
 from morphogen.families import natural
 from morphogen.families.bernoulli import bernoulli
-from morphogen.families.discrete import discrete_normal
 from morphogen.families.logistics import logistics
 from morphogen.families.normal import LOG_SCALES, fixed_normal, normal, shared_normal
+from morphogen.families.normal_discrete import discrete_normal
 from morphogen.models.ladder import ladder
 from morphogen.models.rungs import FARTHEST, PATCH, SCALES
 from morphogen.models.vae import vae

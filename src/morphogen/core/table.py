@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from morphogen.core.column import Column, Number, Word, column_from_facts
-from morphogen.core.curves import Curves
-from morphogen.core.derived import Derived, derived_from_facts
+from morphogen.core.derived_columns import Derived, derived_from_facts
+from morphogen.core.quantile_scale import Curves
 from morphogen.core.space import Space, Vector
 from morphogen.errors import UserError
 

@@ -17,11 +17,11 @@ from torch import Tensor
 from morphogen.core.batch import BLANK
 from morphogen.core.build import register
 from morphogen.core.space import Space, Vector
-from morphogen.data.assembling import overlap
-from morphogen.data.copies import Joined, copies
 from morphogen.data.dataset import Dataset, Split, Store
+from morphogen.data.near_copies import Joined, copies
 from morphogen.data.npz import Arrays, examples_in, labels_in, read_npy
-from morphogen.data.parts import divided, rough
+from morphogen.data.own_splits import divided, rough
+from morphogen.data.picture_dataset import overlap
 from morphogen.data.shapes import Look, look
 from morphogen.data.split import UNSPLIT
 from morphogen.data.stamp import digest, fingerprint

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morphogen.core.column import Column, Number, Word
-from morphogen.core.curves import APART
+from morphogen.core.quantile_scale import APART
 from morphogen.data.cells import MISSING, NUMBER, bad_cells, form_of, looks_like_number, number, plain_number
 from morphogen.data.dates import date_form_of
 from morphogen.data.sheet import Sheet

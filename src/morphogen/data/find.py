@@ -18,9 +18,9 @@ from morphogen.data.binary import Binary, binarise
 from morphogen.data.dataset import Dataset, Split
 from morphogen.data.labels import few
 from morphogen.data.only import Only, only
-from morphogen.data.remedies import remedy
 from morphogen.data.split import UNSPLIT
 from morphogen.data.stamp import restamp
+from morphogen.data.unsupported_files import remedy
 from morphogen.errors import UserError, did_you_mean
 
 __all__ = ["called", "enough", "open_data", "open_with_default", "resolve", "sets"]

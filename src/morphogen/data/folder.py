@@ -23,13 +23,13 @@ from pydantic import PositiveInt
 from morphogen.core.build import register
 from morphogen.core.space import Image
 from morphogen.data.album import album
-from morphogen.data.assembling import assembled
 from morphogen.data.dataset import Dataset
 from morphogen.data.decoding import decode
 from morphogen.data.labels import read_table
-from morphogen.data.levels import two_levels
+from morphogen.data.picture_dataset import assembled
+from morphogen.data.picture_files import Found, complain, search
 from morphogen.data.pictures import Refused, Seen, quiet, shown
-from morphogen.data.searching import Found, complain, search
+from morphogen.data.two_levels import two_levels
 from morphogen.errors import UserError
 
 __all__ = ["folder"]

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from morphogen.core.build import register
 from morphogen.data.arrays import dataset_of_arrays
-from morphogen.data.at_hand import as_numpy, unpacked
 from morphogen.data.dataset import Dataset
 from morphogen.data.frames import hold_frame, sheet_of_frame
+from morphogen.data.torch_datasets import as_numpy, unpacked
 from morphogen.errors import UserError
 
 __all__ = ["given", "hold"]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from morphogen.core.column import Column, Number, Word
-from morphogen.core.derived import Derived
+from morphogen.core.derived_columns import Derived
 
 __all__ = ["relations"]
 

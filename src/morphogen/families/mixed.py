@@ -15,12 +15,12 @@ from torch.nn.functional import logsigmoid
 
 from morphogen.core import noise
 from morphogen.core.build import register
+from morphogen.core.censored_mixture import Lumps, nodes
 from morphogen.core.conditional import Family
 from morphogen.core.distribution import Factorised
-from morphogen.core.lumps import Lumps, nodes
+from morphogen.core.low_rank_softmax import Vocabulary
 from morphogen.core.space import Space, Vector
 from morphogen.core.table import Table
-from morphogen.core.vocabulary import Vocabulary
 from morphogen.errors import UserError
 
 __all__ = ["Mixed", "mixed"]

@@ -11,7 +11,7 @@ from torch import nn
 from morphogen.core.build import register
 from morphogen.core.conditional import Conditional
 from morphogen.core.distribution import Mixture, Normal
-from morphogen.core.slanted import Slanted
+from morphogen.core.full_covariance_mixture import Slanted
 from morphogen.core.space import Space
 
 __all__ = ["mixture"]

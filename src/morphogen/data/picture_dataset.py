@@ -11,13 +11,13 @@ from torch import Tensor
 
 from morphogen.core.space import Image
 from morphogen.data.album import Album
-from morphogen.data.copies import Copies, copies
+from morphogen.data.class_folders import class_words, split_words
 from morphogen.data.dataset import Dataset, Split, Store
 from morphogen.data.labels import numbered
-from morphogen.data.parts import divided, rough
+from morphogen.data.near_copies import Copies, copies
+from morphogen.data.own_splits import divided, rough
+from morphogen.data.picture_files import Found, others
 from morphogen.data.pictures import shown
-from morphogen.data.searching import Found, others
-from morphogen.data.sorting import class_words, split_words
 from morphogen.data.split import UNSPLIT
 from morphogen.data.stamp import digest, fingerprint
 from morphogen.data.stores import subset

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from morphogen.core import noise
-from morphogen.core.curves import APART, Curves
 from morphogen.core.distribution import HALF_LOG_TAU
+from morphogen.core.quantile_scale import APART, Curves
 
 __all__ = ["Lumps", "log_between", "nodes"]
 

@@ -18,8 +18,8 @@ from torch import Tensor
 from morphogen.core.space import Image
 from morphogen.data.decoding import decode
 from morphogen.data.folder import WORKERS
+from morphogen.data.picture_files import search
 from morphogen.data.pictures import Refused, Seen, glance, quiet, shown
-from morphogen.data.searching import search
 from morphogen.errors import UserError
 
 __all__ = ["picture", "pictures_in"]
